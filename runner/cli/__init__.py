@@ -1,0 +1,1 @@
+"""The command line: parse, call, exit code. Bodies import what they need, so that help stays fast."""

@@ -1,0 +1,1 @@
+"""The built-in network: a peer-to-peer chain of its own. Imports nothing of the runner."""

@@ -1,0 +1,1 @@
+"""Runs a plan on a network and always ends healed."""

@@ -1,0 +1,1 @@
+"""Journal to verdict: recovery times, reasons, exit code. Does no I/O but reading the journal."""

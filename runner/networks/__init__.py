@@ -1,0 +1,1 @@
+"""Drivers: where nodes live and how to reach the agent of their host."""

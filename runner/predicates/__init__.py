@@ -1,0 +1,1 @@
+"""Pure judgements over snapshots and the model, one family a file."""

@@ -1,0 +1,1 @@
+"""Values of the journal and of snapshots; reading and writing them."""

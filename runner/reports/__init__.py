@@ -1,0 +1,1 @@
+"""Journal and verdict for people and machines: terminal, JUnit, Markdown."""

@@ -1,0 +1,1 @@
+"""Scenario text to validated values: YAML with positions, schema, every problem at once."""
