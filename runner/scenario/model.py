@@ -11,7 +11,30 @@ from typing import Any, Literal
 
 from faults.fault import Fault
 from faults.fields import Bound, Duration, Moment, Targets
+from runner.networks.description import Group, Network, Observe, Ready, Setup
 from runner.predicates.predicate import Predicate
+
+__all__ = [
+    "Abort",
+    "All",
+    "Expectation",
+    "Flap",
+    "Group",
+    "Is",
+    "Limits",
+    "Named",
+    "Network",
+    "Not",
+    "Observe",
+    "Ready",
+    "Repeat",
+    "Roll",
+    "Scenario",
+    "Setup",
+    "Spread",
+    "Step",
+    "That",
+]
 
 
 @dataclass(frozen=True)
@@ -128,77 +151,6 @@ class Abort:
 
     when: That
     hold: Duration = Duration(0)
-
-
-@dataclass(frozen=True)
-class Ready:
-    """When a node counts as started: a listening port, an answering URL, or a line in its log. Exactly one is set."""
-
-    port: int | None = None
-    http: str | None = None
-    log: str | None = None
-    within: Duration = Duration(60)
-
-
-@dataclass(frozen=True)
-class Group:
-    """A group of nodes as written. ``name`` is the group's (``nodes`` where none was given); ``members`` the nodes' names in order."""
-
-    name: str
-    members: tuple[str, ...]
-    use: str | None = None
-    run: tuple[str, ...] = ()
-    bugs: tuple[str, ...] = ()
-    bugs_path: str | None = None
-    env: Mapping[str, str] = field(default_factory=dict)
-    files: Mapping[str, str] = field(default_factory=dict)
-    lists: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """list name → {"of": Targets, "each": text}"""
-    ports: Mapping[str, int] = field(default_factory=dict)
-    ready: Ready | None = None
-    restarts: Literal["never", "always"] = "never"
-    stakes: tuple[float, ...] = ()
-    """One for each member."""
-    zones: tuple[str, ...] = ()
-    """One for each member, empty text where none."""
-    version: str | None = None
-    waits: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Settings of the built-in network (``use: devnet``), such as its layer time."""
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A command (``run``, its output kept under ``save``) or a copy (``copy`` to ``to``); with ``targets`` once for each of them."""
-
-    run: tuple[str, ...] = ()
-    save: str | None = None
-    copy: str | None = None
-    to: str | None = None
-    targets: Targets | None = None
-
-
-@dataclass(frozen=True)
-class Observe:
-    """How facts are asked for. ``use`` names a preset (``devnet``); else ``http`` (path) with ``facts`` (fact → path in the JSON answer)."""
-
-    use: str | None = None
-    http: str | None = None
-    ports: Mapping[str, int] = field(default_factory=dict)
-    facts: Mapping[str, str] = field(default_factory=dict)
-    every: Duration | None = None
-
-
-@dataclass(frozen=True)
-class Network:
-    """Where nodes live and what they are. ``quorum`` is the share (0..1) *more than* which decides; ``units`` in seconds."""
-
-    driver: str
-    groups: tuple[Group, ...]
-    setup: tuple[Setup, ...] = ()
-    observe: Observe = field(default_factory=Observe)
-    units: Mapping[str, float] = field(default_factory=dict)
-    quorum: float = 2 / 3
 
 
 @dataclass(frozen=True)
