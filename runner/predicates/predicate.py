@@ -12,11 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import model_validator
 
 from faults.fields import Values
+
+if TYPE_CHECKING:
+    from runner.predicates.view import View
 
 _names: dict[str, type[Predicate]] = {}
 
@@ -41,6 +44,8 @@ class Finding:
     distance: float | None = None
     unit: str = ""
     nodes: Mapping[str, tuple[Answer, str]] = field(default_factory=dict)
+    neutral: bool = False
+    """There was nobody to judge (the model has all of them down): such a sample counts neither way; answer is unknown."""
 
 
 Point = tuple[int, str]
@@ -58,7 +63,7 @@ class NodeView:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The network at one instant ``t`` (seconds on the timeline), rebuilt from the journal.
+    """The network at one instant ``t`` (seconds on the run's clock), rebuilt from the journal.
 
     ``overlay`` and ``sockets`` are sets of edges (a, b) with a before b in the network's order; ``reach`` is observed: blocks and the ordered
     pairs of block indexes that are cut; ``model`` is the state that was in force (``NetworkModel.describe()``). Each is None where nothing is known.
@@ -77,6 +82,16 @@ class Predicate(Values):
 
     name: ClassVar[str] = ""
     short: ClassVar[str | None] = None
+    cumulative: ClassVar[bool] = False
+    """Looks at everything since its window opened, so that the last sample of the window answers for all of it."""
+
+    def judge(self, view: View) -> Finding:
+        """The answer at the view's instant. Pure; never raises for what a network may say."""
+        raise NotImplementedError(self.name)
+
+    def is_cumulative(self) -> bool:
+        """Whether the last sample of a window answers for all of it (some predicates: depending on their fields)."""
+        return self.cumulative
 
     def __init_subclass__(cls, name: str = "", short: str | None = None, **rest: Any) -> None:
         super().__init_subclass__(**rest)

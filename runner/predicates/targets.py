@@ -1,0 +1,85 @@
+"""Whom a predicate judges: target fields resolved against the nodes, groups and steps of a run. No drawing happens here."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from faults.fault import NodeInfo
+from faults.fields import Bound, Targets, problem
+
+
+def as_targets(value: Any) -> Any:
+    """A second set of nodes (``peers``): a name, a list, or a mapping of target fields."""
+    return {"of": value} if isinstance(value, str | list) else value
+
+
+TargetsField = Annotated[Targets, BeforeValidator(as_targets)]
+
+
+@dataclass(frozen=True)
+class Roster:
+    """The nodes of a run in order, and whom each step (``STEP``, ``STEP.SIDE``, ``STEP.2``, ``STEP.2.SIDE``) hit so far."""
+
+    nodes: tuple[NodeInfo, ...]
+    hits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All nodes' names in the network's order."""
+        return tuple(n.name for n in self.nodes)
+
+    def named(self, name: str) -> frozenset[str]:
+        """The nodes that ``name`` stands for: a step, a step's side, a group, ``nodes``, a glob or a node."""
+        if name == "nodes":
+            return frozenset(self.names)
+        if name in self.hits:
+            return frozenset(self.hits[name])
+        group = frozenset(n.name for n in self.nodes if n.group == name)
+        if group:
+            return group
+        return frozenset(n for n in self.names if fnmatch.fnmatchcase(n, name))
+
+    def select(
+        self, targets: Targets, complies: Callable[[str, Bound], bool] | None = None
+    ) -> tuple[str, ...]:
+        """The nodes the fields leave over, in the network's order. ``complies`` answers ``where`` for one node.
+
+        ``pick`` draws, and judging draws nothing: it is refused when a predicate is read and ignored here.
+        """
+        chosen = set(self.names) if targets.of is None else self._union(targets.of)
+        for info in self.nodes:
+            wrong = (
+                (targets.zone is not None and info.zone != targets.zone)
+                or (targets.host is not None and info.host != targets.host)
+                or any(info.labels.get(k) != v for k, v in (targets.label or {}).items())
+                or (targets.where is not None and not (complies and complies(info.name, targets.where)))
+            )
+            if wrong:
+                chosen.discard(info.name)
+        chosen -= self._union(targets.but or ())
+        return tuple(n for n in self.names if n in chosen)
+
+    def _union(self, names: Iterable[str]) -> set[str]:
+        return {node for name in names for node in self.named(name)}
+
+
+def refuse_pick(targets: Targets) -> None:
+    """Raises a problem where ``pick`` or ``by`` is set: a predicate judges all its targets."""
+    if targets.pick is not None or targets.by is not None:
+        raise problem(
+            "pick", "'pick' draws nodes, and a predicate judges all its targets: say how many with 'share'"
+        )
+
+
+def narrows(targets: Targets) -> bool:
+    """Whether the fields say anything (otherwise: all nodes that the model says should be running)."""
+    return (
+        targets != type(targets).model_construct()
+        if type(targets) is Targets
+        else any(getattr(targets, name) is not None for name in Targets.model_fields)
+    )
