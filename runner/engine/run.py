@@ -6,9 +6,7 @@ be on time: changes are sent ahead, and what happened is told by reports and obs
 
 from __future__ import annotations
 
-import queue
 import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,23 +14,92 @@ from typing import Any, Literal
 
 from faults.fault import Chosen
 
-import runner
-from runner.engine.clock import RunClock
-from runner.engine.conductor import Conductor
-from runner.engine.sampler import Sampler
+from runner.engine.live import Live
 from runner.engine.stop import Stop
-from runner.engine.triggers import Triggers
-from runner.engine.windows import closes_at
-from runner.engine.witness import SWEEP_OVER, Witness, reach_of
-from runner.judge.live import Watch
-from runner.judge.verdict import judge
+from runner.judge.judge import judge
 from runner.networks.base import NetworkError
 from runner.networks.link import LinkError
-from runner.networks.local import LocalDriver
-from runner.observers.observer import Observer, catalogue, from_mapping
-from runner.plan.make import make
+from runner.networks.local import describe_nodes
+from runner.plan.make import PlanError, make
 from runner.plan.model import Plan
 from runner.records.directory import RunDirectory
-from runner.records.journal import Writer
+from runner.records.journal import Reader
 from runner.records.verdict import Verdict
 from runner.scenario.model import Scenario
+
+Keep = Literal["never", "always", "on_violation"]
+Listener = Callable[[Mapping[str, Any]], None]
+
+BAD_INPUT = 2
+COULD_NOT_RUN = 4
+NOT_HEALED = 5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. ``directory`` is None where nothing was started (bad input, a refused plan)."""
+
+    exit_code: int
+    message: str = ""
+    directory: Path | None = None
+    verdict: Verdict | None = None
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run: the seed (None: the scenario's, else drawn), the lease, how long at most, and what to keep up afterwards."""
+
+    seed: int | None = None
+    choices: Mapping[str, Chosen] | None = None
+    lease_s: float = 5.0
+    keep: Keep = "never"
+    timeout_s: float | None = None
+
+
+def plan_of(scenario: Scenario, options: Options) -> Plan:
+    """The plan that a run would follow. Raises PlanError."""
+    seed = options.seed if options.seed is not None else scenario.seed
+    if seed is None:
+        seed = random.SystemRandom().randrange(1, 2**31)
+    return make(scenario, describe_nodes(scenario.network), seed, choices=options.choices)
+
+
+def run_scenario(
+    scenario: Scenario,
+    *,
+    out: Path,
+    options: Options = Options(),
+    listener: Listener | None = None,
+    stop: Stop | None = None,
+) -> Outcome:
+    """Run and judge. Nothing is raised for what a user or a network can cause; the outcome says it.
+
+    ``listener`` gets every journal event as it is written, in this thread.
+    """
+    try:
+        plan = plan_of(scenario, options)
+    except PlanError as error:
+        return Outcome(BAD_INPUT, "the plan is refused", problems=tuple(map(str, error.problems)))
+    directory = RunDirectory.create(out, scenario.name)
+    directory.write_scenario(scenario)
+    with stop or Stop() as stopping, Live(plan, directory, options.lease_s, listener, stopping) as live:
+        message, left = "", list[str]()
+        try:
+            live.bring_up()
+            live.follow_timeline(options.timeout_s)
+        except (NetworkError, LinkError) as error:
+            message = str(error)
+            live.end("error", message)
+        except Exception as error:
+            live.end("error", f"internal error: {error!r}")
+            raise
+        finally:
+            left = live.heal()
+        verdict = judge(scenario, Reader(directory.journal).events())
+        directory.write_verdict(verdict)
+        if options.keep == "always" or (options.keep == "on_violation" and verdict.verdict == "violated"):
+            live.stay(stopping)
+    left += live.left
+    code = NOT_HEALED if left else verdict.exit_code
+    return Outcome(code, message or "; ".join(left), directory.path, verdict)

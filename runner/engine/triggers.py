@@ -66,12 +66,19 @@ class Triggers:
         if limit is not None and now > opens + limit:
             self._given_up.add(step.name)
             self._write("trigger", step=step.name, when=finding.reason, met=False)
-            return plan, f"'{step.name}' was never started: its condition was not met within {step.within} ({finding.reason})"
+            return (
+                plan,
+                f"'{step.name}' was never started: its condition was not met within {step.within} ({finding.reason})",
+            )
         return plan, ""
 
     def _until(self, plan: Plan, step: Step, now: float) -> Plan:
         for trial in plan.trials:
-            if trial.step != step.name or not trial.start_s <= now or (trial.end_s or now + 1) <= now + LEAD_S:
+            if (
+                trial.step != step.name
+                or not trial.start_s <= now
+                or (trial.end_s or now + 1) <= now + LEAD_S
+            ):
                 continue
             assert step.until is not None
             finding = self._watch.evaluate(step.until, since=trial.start_s)

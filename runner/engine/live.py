@@ -1,0 +1,344 @@
+"""A live network under a run: the driver, the journal, and the loop that takes events and keeps everything going."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any
+
+from faults.fault import NodeInfo
+
+import runner
+from runner.engine.clock import RunClock
+from runner.engine.conductor import Conductor
+from runner.engine.sampler import Sampler
+from runner.engine.stop import Stop
+from runner.engine.triggers import Triggers
+from runner.engine.windows import closes_at
+from runner.engine.witness import SWEEP_OVER, Witness, reach_of
+from runner.judge.live import Watch
+from runner.networks.base import NetworkError
+from runner.networks.link import LinkError
+from runner.networks.local import LocalDriver
+from runner.observers.observer import Observer, catalogue, from_mapping
+from runner.plan.model import Change, Plan, Trial
+from runner.records.directory import RunDirectory
+from runner.records.journal import Writer
+from runner.scenario.model import Scenario
+
+TICK_S = 0.05
+DEFAULT_EVERY_S = 0.5
+STEADY_WITHIN_S = 60.0
+HEAL_WITHIN_S = 5.0
+PASSED_ON = ("started", "exited", "down", "paused", "resumed", "clock", "lapsed", "lease", "problem")
+INSTANTS = ("at", "from", "to", "since")
+
+
+def observer_of(scenario: Scenario) -> Observer | None:
+    """How the scenario's network is asked for facts; None where only the kernel is looked at."""
+    observe = scenario.network.observe
+    if observe.http is not None:
+        port = next(iter(observe.ports.values()), 80)
+        return from_mapping(observe.http, port, observe.facts)
+    if observe.use is not None:
+        return catalogue()[observe.use]
+    return catalogue()["devnet"] if any(g.use == "devnet" for g in scenario.network.groups) else None
+
+
+class Live:
+    """Everything that is alive during a run. As a context manager it takes the network away at the end, whatever happened."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        directory: RunDirectory,
+        lease_s: float,
+        listener: Callable[[Mapping[str, Any]], None] | None,
+        stop: Stop,
+    ) -> None:
+        self._scenario = plan.scenario
+        self._directory = directory
+        self._lease_s = lease_s
+        self._listener = listener
+        self._stop = stop
+        self._plan = plan
+        self._names = tuple(n.name for n in plan.nodes)
+        self._events: queue.SimpleQueue[Mapping[str, Any]] = queue.SimpleQueue()
+        self.clock = RunClock()
+        self._journal = Writer(directory.journal)
+        self.driver = LocalDriver(self._scenario.network, folder=self._scenario.folder)
+        self._watch = Watch(self._scenario)
+        self._observer = observer_of(self._scenario)
+        self._sampler = Sampler(self._names, self._observer)
+        self.conductor: Conductor
+        self._witness: Witness
+        self._triggers = Triggers(self.clock, self._watch, self.write)
+        self._renewed = float("-inf")
+        self._ended = False
+        self._gone = False
+        self.left: list[str] = []
+
+    def __enter__(self) -> Live:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.left += self.driver.close()
+        self._journal.close()
+
+    def write(self, event: str, *, t: float | None = None, **fields: Any) -> None:
+        """Journal an event, and let everybody who follows the run see it."""
+        now = self.clock.now() if t is None else t
+        record = {"t": round(now, 6), "wall": self.clock.wall(now), "event": event, **fields}
+        self._journal.write(record)
+        self._watch.feed(record)
+        if self._listener is not None:
+            self._listener(record)
+
+    # -- up to the steady state
+
+    def bring_up(self) -> None:
+        """Start the network and the observation. Raises NetworkError, LinkError."""
+        self._write_header(self._plan.nodes)
+        self.driver.open(self._directory.path, on_event=self._events.put)
+        nodes = self.driver.nodes
+        self._write_header(nodes)
+        link = self.driver.link
+        self.conductor = Conductor(self._plan, link, self.clock, lease_s=self._lease_s, write=self.write)
+        self._witness = Witness(link, self.clock, self._names, self._plan.seed, self.write)
+        self.conductor.on_begun.append(
+            lambda change, at: self._witness.begun(change, self.conductor.plan, self.conductor.next_at())
+        )
+        self._renew()
+        self.driver.start(lambda text: self.write("progress", text=text))
+        self._observe()
+        self._witness.watch(self._plan)
+
+    def _write_header(self, nodes: Any) -> None:
+        s = self._scenario
+        self.write(
+            "run",
+            schema=0,
+            seatrial=runner.__version__,
+            run=self._directory.path.name,
+            scenario={"name": s.name, "sha256": s.sha256},
+            seed=self._plan.seed,
+            nodes=[_node(n) for n in nodes],
+            quorum=s.network.quorum,
+            units=dict(s.network.units),
+            versions={"seatrial": runner.__version__},
+        )
+
+    def _observe(self) -> None:
+        observe = self._scenario.network.observe
+        every = observe.every.seconds() if observe.every else DEFAULT_EVERY_S
+        o = self._observer
+        gets = [{"node": n, "port": o.port, "path": o.path} for n in self._names] if o else []
+        self.driver.link.request(
+            "observe", eye=True, every=every, fetch=gets, sockets=True, sweep=len(self._names) <= SWEEP_OVER
+        )
+        patterns = self._watch.patterns()
+        if patterns:
+            files = {n: str(self.driver.log_of(n)) for n in self._names}
+            self.driver.link.request("tail", eye=True, files=files, patterns=patterns)
+
+    # -- the timeline
+
+    def follow_timeline(self, timeout_s: float | None) -> None:
+        """Wait for the steady state, follow the plan to the close of the last window. Journals why it ended."""
+        limit = timeout_s or (
+            self._scenario.limits.time.seconds(self._scenario.network.units)
+            if self._scenario.limits.time
+            else None
+        )
+        while not self._ended:
+            self._take_events(TICK_S)
+            self._keep_up()
+            now = self.clock.now()
+            if self._stop.asked:
+                self.end("interrupt", self._stop.why)
+            elif self._gone:
+                self.end("error", "the agent ended unexpectedly; see logs/agent.log in the run directory")
+            elif limit is not None and now > limit:
+                self.end("timeout", f"the run took longer than {limit:g} s")
+            elif self.clock.zero is None:
+                self._look_for_steady(now)
+            else:
+                self._go_on()
+
+    def _keep_up(self) -> None:
+        if self.clock.now() - self._renewed > self._lease_s / 4:
+            self._renew()
+
+    def _renew(self) -> None:
+        self._renewed = self.clock.now()
+        self.driver.link.request("renew", lease=self._lease_s)
+
+    def _look_for_steady(self, now: float) -> None:
+        state = self._watch.steady(now)
+        if state.reached:
+            self.clock.zero = now
+            self.write("steady", t=now, zero=now, learnt=state.learnt)
+            for trial in self._plan.trials:
+                self._write_step(trial)
+        elif state.failed:
+            self.end("abort", f"the steady state was not reached: {state.reason}")
+
+    def _go_on(self) -> None:
+        self._witness.do_due()
+        self.conductor.send_ahead()
+        closes = closes_at(self.conductor.plan, self._scenario.expect)
+        if closes is not None and self.clock.timeline() >= closes:
+            self.end("plan", "")
+
+    def _after_sample(self) -> None:
+        if self.clock.zero is None:
+            return
+        found = self._triggers.look(self.conductor.plan)
+        if found.abort or found.unmet:
+            self.end("abort", found.abort or found.unmet)
+        elif found.plan is not None:
+            before = {t.name: t for t in self.conductor.plan.trials}
+            self.conductor.set_plan(found.plan)
+            for trial in found.plan.trials:
+                if before.get(trial.name) != trial:
+                    self._write_step(trial)
+            self._witness.watch(found.plan)
+
+    def _write_step(self, trial: Trial) -> None:
+        zero = self.clock.zero or 0.0
+        self.write(
+            "step",
+            step=trial.step,
+            trial=trial.name,
+            kind=trial.kind,
+            targets=list(trial.chosen.targets),
+            sides={k: list(v) for k, v in trial.chosen.sides.items()},
+            draws={k: dict(v) for k, v in trial.chosen.draws.items()},
+            claims=sorted(trial.fault.claims()),
+            start=trial.start_s + zero,
+            end=None if trial.end_s is None else trial.end_s + zero,
+            spans=[
+                [s.start_s + zero, None if s.end_s is None else s.end_s + zero, _units(s.units)]
+                for s in trial.spans
+            ],
+            permanent=trial.permanent,
+        )
+
+    # -- events
+
+    def _take_events(self, wait_s: float) -> None:
+        try:
+            event = self._events.get(timeout=wait_s)
+            while True:
+                self._take(event)
+                event = self._events.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        name = event["event"]
+        if name == "sample":
+            self._sample(event)
+        elif name == "beat":
+            self._witness.beat(event)
+        elif name == "began":
+            self.conductor.began(event)
+        elif name == "line":
+            self.write(
+                "log",
+                t=self._time(event["at"]),
+                node=event["node"],
+                pattern=event["pattern"],
+                text=event["text"],
+            )
+        elif name == "gone":
+            self._gone = True
+        elif name in PASSED_ON:
+            fields = {
+                k: self._time(v) if k in INSTANTS and v is not None else v
+                for k, v in event.items()
+                if k != "event"
+            }
+            t = fields.pop("at", None)
+            self.write(name, t=t, **fields)
+
+    def _sample(self, event: Mapping[str, Any]) -> None:
+        model = self.conductor.model
+        reach = None if len(self._names) <= SWEEP_OVER else reach_of(model, self._witness.beats)
+        hello = self.driver.link.hello
+        behind = hello["wall_ns"] / 1e9 - hello["now"]
+        fields = self._sampler.take(event, self._time(event["at"]), lambda at: at + behind, reach)
+        self.write("sample", t=self._time(event["at"]), **fields)
+        self._after_sample()
+
+    def _time(self, at: float) -> float:
+        return round(self.clock.from_agent(at, self.driver.link.offset_s), 6)
+
+    # -- the end
+
+    def end(self, why: str, detail: str) -> None:
+        """Note why the run is over; the first reason stays."""
+        if not self._ended:
+            self._ended = True
+            self._why = (why, detail)
+
+    def heal(self) -> list[str]:
+        """Make the network healthy again and say what could not be undone."""
+        why, detail = getattr(self, "_why", ("error", "ended early"))
+        left: list[str] = []
+        self.write("heal", why=why)
+        if hasattr(self, "conductor") and not self._gone:
+            left = self._heal_and_wait()
+        self.write("healed", left=left)
+        self.write("end", why=why, detail=detail, kept=False)
+        return left
+
+    def _heal_and_wait(self) -> list[str]:
+        try:
+            key = self.conductor.heal()
+            until = self.clock.now() + HEAL_WITHIN_S
+            while not self.conductor.has_begun(key) and not self._gone and not self._stop.urgent:
+                self._take_events(TICK_S)
+                self._keep_up()
+                if self.clock.now() > until:
+                    return [f"the agent did not report a healthy network within {HEAL_WITHIN_S:g} s"]
+            quiet = self.clock.now() + 1.0
+            while self.clock.now() < quiet and not self._gone and not self._stop.urgent:
+                self._take_events(TICK_S)
+                self._keep_up()
+        except LinkError as error:
+            return [] if self._gone else [str(error)]
+        return []
+
+    def stay(self, stop: Stop) -> None:
+        """Keep the network up until the next signal."""
+        asked = stop.asked
+        self.write(
+            "progress", text=f"the network stays up until Ctrl-C; run directory {self._directory.path}"
+        )
+        while stop.asked == asked and not self._gone:
+            self._take_events(TICK_S)
+            self._keep_up()
+
+
+def _node(node: NodeInfo) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "group": node.group,
+        "index": node.index,
+        "zone": node.zone,
+        "host": node.host,
+        "stake": node.stake,
+        "labels": dict(node.labels),
+        "address": node.address,
+    }
+
+
+def _units(units: Any) -> Any:
+    return None if units is None else sorted(list(u) if isinstance(u, tuple) else u for u in units)
+
+
+__all__ = ["Change", "Live", "NetworkError", "observer_of"]
