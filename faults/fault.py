@@ -59,7 +59,7 @@ class Pool:
     ``quorum`` is the share (0..1) that *more than* which is needed to decide. ``facts`` maps node to its latest facts (empty
     before a run, so that ``where`` cannot be answered: ``select`` raises Undecided). ``hits`` maps the name of each earlier
     step (and ``STEP.SIDE``) to whom it hit. ``busy`` names nodes that an overlapping step of the same kind already hits.
-    ``groups`` maps a group's name to its nodes.
+    ``absent`` names nodes that have not been started yet: they are hit only if named. ``units`` gives protocol units in seconds.
     """
 
     nodes: tuple[NodeInfo, ...]
@@ -68,6 +68,8 @@ class Pool:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     hits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     busy: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+    units: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -143,11 +145,23 @@ class Fault(Values):
         return chosen.targets
 
     def effect(self, model: NetworkModel, hit: Hit) -> NetworkModel:
-        """The model while this fault lasts. Pure; commutes with every other fault's. Momentary faults change nothing."""
+        """The model while this fault lasts. Pure; commutes with every other fault's. Momentary faults change nothing.
+
+        What a unit suffers must not depend on which other units are in: units that came in at different times are folded
+        one after another, each with its own ``since_s``.
+        """
         return model
 
     def event(self, chosen: Chosen) -> dict[str, Any] | None:
         """What a momentary fault tells the agent to do (see the agent protocol's *events*); None for lasting faults."""
+        return None
+
+    def side_names(self) -> frozenset[str] | None:
+        """The sides that ``STEP.SIDE`` may name; None where they are known only once nodes are."""
+        return frozenset()
+
+    def conflict(self, other: Fault, nodes: Iterable[str]) -> str | None:
+        """Why this fault and another of its kind cannot hold at once on ``nodes``, in words; None if they can."""
         return None
 
     def claims(self) -> frozenset[str]:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 
 NAME = r"[a-z][a-z0-9_-]*"
 NUMBER = r"\d+(?:\.\d+)?"
@@ -28,7 +29,7 @@ E_ = TypeVar("E_")
 
 def problem(code: str, message: str, **context: Any) -> PydanticCustomError:
     """A problem of one value, in words that name what was expected."""
-    return PydanticCustomError(code, message, context)  # type: ignore[arg-type]
+    return PydanticCustomError(code, message, context)
 
 
 @dataclass(frozen=True)
@@ -337,9 +338,20 @@ OffsetField = Annotated[Range, *_field(parse_offset, _pattern(rf"{OFFSET}(?:\.\.
 DriftField = Annotated[Range, *_field(parse_drift, _pattern(rf"{DRIFT}(?:\.\.{DRIFT})?", "+500ppm"))]
 
 
+parse_strobe = _ranged(
+    NUMBER + "(?:ms|s|m|h)",
+    lambda t: _signed_seconds("+" + t),
+    "strobe",
+    "a strobe: write how far the clock jumps, 200ms or a range 100ms..300ms",
+)
+StrobeField = Annotated[
+    Range, *_field(parse_strobe, _pattern(rf"{NUMBER}(?:ms|s|m|h)(?:\.\.{NUMBER}(?:ms|s|m|h))?", "200ms"))
+]
+
+
 def as_list(value: Any) -> Any:
     """One item needs no brackets."""
-    return value if isinstance(value, list) else [value]
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 NamesField = Annotated[
@@ -368,3 +380,32 @@ class Targets(Values):
     but: NamesField | None = None
     pick: AmountField | None = None
     by: Literal["stake"] | None = None
+
+
+def as_targets(value: Any) -> Any:
+    """A set of nodes where a second one is needed: a name and a list are short for ``of``."""
+    if isinstance(value, str) or (
+        isinstance(value, list | tuple) and value and all(isinstance(v, str) for v in value)
+    ):
+        return Targets(of=tuple(as_list(value)))
+    if isinstance(value, dict | Targets):
+        return value
+    raise problem(
+        "set",
+        "{v} is not a set of nodes: write a name, a list of names, or {{of: …, zone: …}}",
+        v=shown(value),
+    )
+
+
+class _SetSchema:
+    """The JSON Schema of a set of nodes: a name, a list, or the mapping."""
+
+    def __get_pydantic_json_schema__(
+        self, core: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        name = {"type": "string"}
+        return {"anyOf": [name, {"type": "array", "items": name}, handler(core)]}
+
+
+SetField = Annotated[Targets, BeforeValidator(as_targets), _SetSchema()]
+"""``peers``, ``from``, ``to``, ``between`` and a side: a name, a list of names, or a mapping of target fields."""

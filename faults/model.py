@@ -87,9 +87,9 @@ class ClockCondition:
     def error_at(self, t: float) -> float:
         """Seconds that the node's clock is ahead of the true one at timeline instant ``t``."""
         at = t if self.frozen_since is None else min(t, self.frozen_since)
-        error = self.offset_s + sum((at - since) * ppm * 1e-6 for since, ppm in self.drifts)
+        error = self.offset_s + sum(max(0.0, at - since) * ppm * 1e-6 for since, ppm in self.drifts)
         for since, amplitude, half in self.strobes:
-            if int(abs(at - since) // half) % 2:
+            if int(max(0.0, at - since) // half) % 2:
                 error += amplitude
         return error - (t - at)
 
@@ -137,25 +137,49 @@ class NetworkModel:
 
     def blocks(self) -> tuple[frozenset[str], ...]:
         """The sets of nodes that no link rule tells apart, in the order of their first node."""
-        seen: dict[tuple[bool, ...], list[str]] = {}
-        for node in self.nodes:
-            key = tuple(b for r in self.rules for b in (node in r.sources, node in r.targets))
+        keys = dict.fromkeys(self.nodes, 0)
+        for number, rule in enumerate(self.rules):
+            for bit, members in ((1 << 2 * number, rule.sources), (2 << 2 * number, rule.targets)):
+                for node in members:
+                    if node in keys:
+                        keys[node] |= bit
+        seen: dict[int, list[str]] = {}
+        for node, key in keys.items():
             seen.setdefault(key, []).append(node)
         return tuple(frozenset(members) for members in seen.values())
 
     def cut_blocks(self) -> tuple[tuple[frozenset[str], ...], frozenset[tuple[int, int]]]:
-        """The blocks, and the ordered pairs of their indexes whose links are cut.
+        """The largest sets of nodes that no cut tells apart, and the ordered pairs of their indexes whose links are cut.
 
-        A pair (i, i) means that the members of block i are cut from each other.
+        A pair (i, i) means that the members of block i are cut from each other (never given for a block of one). Two models
+        that cut the same links give the same answer, whatever rules they came from; blocks are in the order of their first node.
         """
-        blocks = self.blocks()
-        first = [next(iter(b)) for b in blocks]
-        cut = set()
-        for i, a in enumerate(first):
-            for j, b in enumerate(first):
-                if any(r.condition.cut and a in r.sources and b in r.targets for r in self.rules):
-                    cut.add((i, j))
-        return blocks, frozenset(cut)
+        blocks, rows = self._cut_rows()
+        pairs = frozenset((i, j) for i, row in enumerate(rows) for j in _bits(row))
+        return blocks, pairs
+
+    def _cut_rows(self) -> tuple[tuple[frozenset[str], ...], list[int]]:
+        """The blocks of ``cut_blocks`` and for each of them the set of blocks that it cannot send to, as the bits of a number."""
+        fine = self.blocks()
+        rows = [0] * len(fine)
+        at = {node: i for i, block in enumerate(fine) for node in block}
+        for rule in self.rules:
+            if rule.condition.cut:
+                mask = _mask(at[n] for n in rule.targets if n in at)
+                for i in {at[n] for n in rule.sources if n in at}:
+                    rows[i] |= mask
+        for i, block in enumerate(fine):
+            if len(block) == 1:
+                rows[i] &= ~(1 << i)
+        groups = _twins([len(b) for b in fine], rows)
+        first = [group[0] for group in groups]
+        blocks = tuple(frozenset().union(*(fine[i] for i in group)) for group in groups)
+        coarse: list[int] = []
+        for group, block in zip(groups, blocks, strict=True):
+            row = _mask(k for k, j in enumerate(first) if j != group[0] and rows[group[0]] >> j & 1)
+            inner = rows[group[0]] >> group[-1] & 1  # one of itself, or the link to a twin
+            coarse.append(row | (inner << len(coarse) if len(block) > 1 else 0))
+        return blocks, coarse
 
     def reach(self) -> nx.DiGraph[int]:
         """The directed graph of blocks: an edge where packets pass; node attribute ``members`` holds the names.
@@ -179,23 +203,27 @@ class NetworkModel:
 
         Largest first, then by their first node in the network's order.
         """
-        import networkx as nx
-
         chosen = frozenset(self.running() if among is None else among)
-        graph = self.reach()
-        for i in list(graph):
-            if not graph.nodes[i]["members"] & chosen:
-                graph.remove_node(i)
-        order = {n: i for i, n in enumerate(self.nodes)}
+        blocks, rows = self._cut_rows()
+        kept = [i for i, block in enumerate(blocks) if block & chosen]
+        alive = _mask(kept)
+        out = {i: alive & ~rows[i] for i in kept}
+        into = {i: _mask(j for j in kept if out[j] >> i & 1) for i in kept}
         found: list[frozenset[str]] = []
-        for scc in nx.strongly_connected_components(graph):
-            members = frozenset().union(*(graph.nodes[i]["members"] & chosen for i in scc))
-            if len(scc) == 1 and not graph.has_edge(*(2 * tuple(scc))) and len(members) > 1:
+        left = alive
+        for i in kept:
+            if not left >> i & 1:
+                continue
+            together = _closure(i, out) & _closure(i, into)
+            left &= ~together
+            members = frozenset().union(*(blocks[j] & chosen for j in _bits(together)))
+            if together == 1 << i and rows[i] >> i & 1:
                 found.extend(
                     frozenset({m}) for m in members
                 )  # cut from each other, and nobody else joins them
             else:
                 found.append(members)
+        order = {n: i for i, n in enumerate(self.nodes)}
         return sorted(found, key=lambda c: (-len(c), min(order[n] for n in c)))
 
     def describe(self) -> dict[str, Any]:
@@ -233,3 +261,77 @@ class NetworkModel:
         if clocks:
             out["clocks"] = clocks
         return out
+
+    @classmethod
+    def from_description(cls, nodes: Iterable[str], described: Mapping[str, Any]) -> NetworkModel:
+        """The model of which ``describe()`` gave this; rules are made anew, one for each cut row of blocks."""
+        model = cls(tuple(nodes))
+        for node, s in described.get("status", {}).items():
+            down = NodeStatus(Status[s["is"].upper()], s.get("signal", "kill"), s.get("wipe", False))
+            model = model.with_status([node], down)
+        cuts = described.get("cuts", {"blocks": [], "cut": []})
+        rows: dict[int, list[str]] = {}
+        for i, j in cuts["cut"]:
+            rows.setdefault(i, []).extend(cuts["blocks"][j])
+        for i, targets in rows.items():
+            model = model.with_cut(cuts["blocks"][i], targets)
+        for node, c in described.get("clocks", {}).items():
+            clock = ClockCondition(
+                c.get("offset_s", 0.0),
+                tuple((d[0], d[1]) for d in c.get("drifts", ())),
+                tuple((x[0], x[1], x[2]) for x in c.get("strobes", ())),
+                c.get("frozen_since"),
+            )
+            model = model.with_clock(node, clock)
+        return model
+
+
+def _mask(indexes: Iterable[int]) -> int:
+    """The set of indexes as the bits of a number: sets of blocks are joined and compared in one operation."""
+    mask = 0
+    for i in indexes:
+        mask |= 1 << i
+    return mask
+
+
+def _bits(mask: int) -> list[int]:
+    """The indexes in a mask, ascending."""
+    digits = bin(mask)[:1:-1]
+    return [i for i, digit in enumerate(digits) if digit == "1"]
+
+
+def _closure(start: int, edges: Mapping[int, int]) -> int:
+    """All that is reached from ``start``, itself included."""
+    seen = new = 1 << start
+    while new:
+        reached = 0
+        for i in _bits(new):
+            reached |= edges[i]
+        new = reached & ~seen
+        seen |= new
+    return seen
+
+
+def _twins(sizes: list[int], rows: list[int]) -> list[list[int]]:
+    """Blocks that see and are seen alike, grouped, in order; within a group either all links are cut or none is.
+
+    Two blocks are alike if their rows and columns agree when the links between themselves are all set to what the links
+    within the group are; that relation is transitive, so grouping by such a key is enough.
+    """
+    columns = [0] * len(rows)
+    for i, row in enumerate(rows):
+        for j in _bits(row):
+            columns[j] |= 1 << i
+    alike: dict[tuple[bool, int, int], list[int]] = {}
+    keys = []
+    for i, size in enumerate(sizes):
+        itself = 1 << i
+        apart = (True, rows[i] | itself, columns[i] | itself)
+        joined = (False, rows[i] & ~itself, columns[i] & ~itself)
+        keys.append([apart, joined] if size == 1 else [apart] if rows[i] & itself else [joined])
+        for key in keys[i]:
+            alike.setdefault(key, []).append(i)
+    groups: dict[tuple[bool, int, int], list[int]] = {}
+    for i, possible in enumerate(keys):
+        groups.setdefault(max(possible, key=lambda key: len(alike[key])), []).append(i)
+    return list(groups.values())
