@@ -241,12 +241,12 @@ class NetworkModel:
         }
         if status:
             out["status"] = status
-        blocks, cut = self.cut_blocks()
-        if cut:
+        blocks, rows = self._cut_rows()
+        if any(rows):
             order = {n: i for i, n in enumerate(self.nodes)}
             out["cuts"] = {
                 "blocks": [sorted(b, key=order.__getitem__) for b in blocks],
-                "cut": sorted(map(list, cut)),
+                "cut": [[i, j] for i, row in enumerate(rows) for j in _bits(row)],
             }
         clocks = {
             n: {

@@ -65,7 +65,7 @@ class _SidesSchema:
     ) -> JsonSchemaValue:
         mapping = {**handler(core), "minProperties": 2}
         patterns = mapping.get("patternProperties", {})
-        side = mapping.get("additionalProperties") or next(iter(patterns.values()), {})
+        side: Any = mapping.get("additionalProperties") or next(iter(patterns.values()), {})
         return {"anyOf": [mapping, {"type": "array", "items": side, "minItems": 2, "maxItems": len(LETTERS)}]}
 
 

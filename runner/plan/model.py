@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,10 @@ class Trial:
     spans: tuple[Span, ...]
     start_s: float
     end_s: float | None
+    heals_s: float | None = None
+    """The start of its heal: ``end_s``, or earlier where ``heal`` spreads it."""
+    pending: tuple[tuple[Unit, ...], ...] = ()
+    """Batches of ``roll: {next: …}`` that have not been started; until there are none ``end_s`` is only the latest known."""
 
     @property
     def permanent(self) -> bool:
@@ -81,3 +85,30 @@ class Plan:
     warnings: tuple[str, ...] = ()
     choices: Mapping[str, Chosen] = field(default_factory=dict)
     """Choices to be reused instead of drawn (``replay``): trial name → chosen."""
+    activated: Mapping[str, float] = field(default_factory=dict)
+    """What the run has decided so far: open step → its start (s)."""
+    finished: Mapping[str, float] = field(default_factory=dict)
+    """Trial → the instant at which its heal was begun early (``until``)."""
+    batches: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Trial with ``roll: {next: …}`` → the starts of the batches after the first."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a scenario cannot be planned on these nodes; ``step`` and ``line`` say where (empty and 0: nowhere in particular)."""
+
+    text: str
+    step: str = ""
+    line: int = 0
+
+    def __str__(self) -> str:
+        where = f"{self.step}: " if self.step else ""
+        return f"{where}{self.text}"
+
+
+class PlanError(ValueError):
+    """A scenario that is refused at planning; ``problems`` holds all reasons, each with its step's line where known."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = tuple(problems)
