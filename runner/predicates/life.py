@@ -8,8 +8,10 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from faults.fields import problem
+from runner.predicates.predicate import Answer, Finding
 from runner.predicates.scoped import Scoped
-from runner.predicates.share import ShareField
+from runner.predicates.share import ShareField, over_nodes
+from runner.predicates.view import Judged, View
 
 
 def _expression(value: Any) -> Any:
@@ -24,11 +26,33 @@ def _expression(value: Any) -> Any:
 class Up(Scoped, name="up"):
     """The targets run and answer. Nodes named by target fields count as not up while a fault has them down."""
 
+    def judge(self, view: View) -> Finding:
+        """Each target: it answers, and no fault has it down."""
+
+        def one(node: str) -> Judged:
+            if not view.is_running(node):
+                return Answer.VIOLATED, f"is {view.node(node).status}"
+            return view.silent(node) or (Answer.HELD, "answers")
+
+        nodes = {n: one(n) for n in view.chosen(self)}
+        missing = float(sum(a is Answer.VIOLATED for a, _ in nodes.values()))
+        return over_nodes(nodes, self.share, held="up", distance=missing, unit="nodes")
+
 
 class NoCrash(Scoped, name="no_crash"):
     """No process of a target ended that no fault ended."""
 
     cumulative: ClassVar[bool] = True
+
+    def judge(self, view: View) -> Finding:
+        """The first unexpected end of each target."""
+        nodes: dict[str, Judged] = dict.fromkeys(view.roster.select(self), (Answer.HELD, "did not crash"))
+        crashes = [c for c in view.memory.crashes if c[0] >= view.since and c[1] in nodes]
+        for t, node, how in reversed(crashes):
+            nodes[node] = (Answer.VIOLATED, f"ended by itself at {view.at(t)} ({how})")
+        return over_nodes(
+            nodes, self.share, held="nobody crashed", distance=float(len(crashes)), unit="crashes"
+        )
 
 
 class Log(Scoped, name="log", short="text"):
@@ -57,3 +81,15 @@ class Log(Scoped, name="log", short="text"):
     def expression(self) -> str:
         """The regular expression to watch logs for."""
         return re.escape(self.text) if self.text is not None else str(self.match)
+
+    def judge(self, view: View) -> Finding:
+        """Which targets logged the pattern since the window opened."""
+        nodes: dict[str, Judged] = dict.fromkeys(
+            view.roster.select(self), (Answer.VIOLATED, f"did not log {self.pattern!r}")
+        )
+        held = ""
+        for line in view.memory.lines:
+            if line.pattern == self.pattern and line.t >= view.since and line.node in nodes:
+                held = held or f"{line.node} logged {line.text[:120]!r} at {view.at(line.t)}"
+                nodes[line.node] = (Answer.HELD, f"logged it at {view.at(line.t)}")
+        return over_nodes(nodes, self.share, held=held)

@@ -53,12 +53,17 @@ Point = tuple[int, str]
 
 @dataclass(frozen=True)
 class NodeView:
-    """A node at one instant. ``answers`` is None where our own eye failed. ``status`` is the model's: running, paused, down."""
+    """A node at one instant. ``answers`` is None where our own eye failed; ``why`` says why it does not answer.
+
+    ``status`` is the model's: running, paused, down, or ``starting`` (it should run, but a fault or a restart has just ended and
+    it has not answered since).
+    """
 
     name: str
     status: str = "running"
     answers: bool | None = True
     facts: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
 
 
 @dataclass(frozen=True)

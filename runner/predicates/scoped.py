@@ -10,6 +10,7 @@ from faults.fields import Targets
 from runner.predicates.predicate import Predicate
 from runner.predicates.share import ShareField
 from runner.predicates.targets import refuse_pick
+from runner.predicates.view import View
 
 
 class Scoped(Predicate, Targets):
@@ -21,3 +22,7 @@ class Scoped(Predicate, Targets):
     def _no_pick(self) -> Self:
         refuse_pick(self)
         return self
+
+    def judged(self, view: View) -> tuple[str, ...]:
+        """Whom it judges at this instant."""
+        return view.judged(self)

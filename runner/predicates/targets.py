@@ -5,20 +5,9 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator
 
 from faults.fault import NodeInfo
 from faults.fields import Bound, Targets, problem
-
-
-def as_targets(value: Any) -> Any:
-    """A second set of nodes (``peers``): a name, a list, or a mapping of target fields."""
-    return {"of": value} if isinstance(value, str | list) else value
-
-
-TargetsField = Annotated[Targets, BeforeValidator(as_targets)]
 
 
 @dataclass(frozen=True)
@@ -54,8 +43,8 @@ class Roster:
         chosen = set(self.names) if targets.of is None else self._union(targets.of)
         for info in self.nodes:
             wrong = (
-                (targets.zone is not None and info.zone != targets.zone)
-                or (targets.host is not None and info.host != targets.host)
+                (targets.zone is not None and info.zone not in targets.zone)
+                or (targets.host is not None and info.host not in targets.host)
                 or any(info.labels.get(k) != v for k, v in (targets.label or {}).items())
                 or (targets.where is not None and not (complies and complies(info.name, targets.where)))
             )
@@ -78,8 +67,4 @@ def refuse_pick(targets: Targets) -> None:
 
 def narrows(targets: Targets) -> bool:
     """Whether the fields say anything (otherwise: all nodes that the model says should be running)."""
-    return (
-        targets != type(targets).model_construct()
-        if type(targets) is Targets
-        else any(getattr(targets, name) is not None for name in Targets.model_fields)
-    )
+    return any(getattr(targets, name) is not None for name in Targets.model_fields)
