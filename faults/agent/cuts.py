@@ -81,9 +81,7 @@ class Cuts:
         first, self._next_block = self._next_block, self._next_block + len(blocks)
         needed = {i for pair in cut for i in pair}
         marks = {i: struct.pack("=I", first + i) for i in sorted(needed)}
-        members = {
-            socket.inet_aton(addresses[name]): mark for i, mark in marks.items() for name in blocks[i]
-        }
+        members = {socket.inet_aton(addresses[name]): mark for i, mark in marks.items() for name in blocks[i]}
         pairs = frozenset(marks[i] + marks[j] for i, j in cut)
         commands = [nft.flush(TABLE, _CUT[0]), nft.flush(TABLE, _BLOCK[0])]
         commands += nft.elements(TABLE, _BLOCK[0], members)

@@ -104,9 +104,7 @@ class Lab:
 
     def _join(self, places: Sequence[Place]) -> None:
         pairs = [
-            netlink.veth(
-                f"v{p.index}", _GATEWAY_HARDWARE, "eth0", _hardware(p.index), p.namespace, _GROUP
-            )
+            netlink.veth(f"v{p.index}", _GATEWAY_HARDWARE, "eth0", _hardware(p.index), p.namespace, _GROUP)
             for p in places
         ]
         self._netlink.transact(pairs)

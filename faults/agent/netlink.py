@@ -164,9 +164,7 @@ def _link_header(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
     return struct.pack("=BxHiII", 0, 0, index, flags, change)
 
 
-def veth(
-    name: str, address: bytes, peer: str, peer_address: bytes, peer_namespace: int, group: int
-) -> bytes:
+def veth(name: str, address: bytes, peer: str, peer_address: bytes, peer_namespace: int, group: int) -> bytes:
     """A pair of virtual links in one message: ``name`` here, up and in ``group``; ``peer`` down in the other namespace."""
     queues = attr(_IFLA_NUM_TX_QUEUES, u32(1)) + attr(_IFLA_NUM_RX_QUEUES, u32(1))
     other = (

@@ -116,9 +116,7 @@ def load_network(offset: int, length: int, register: int) -> bytes:
     return _expression("payload", *parts)
 
 
-def lookup(
-    name: str, number: int, register: int, *, into: int | None = None, missing: bool = False
-) -> bytes:
+def lookup(name: str, number: int, register: int, *, into: int | None = None, missing: bool = False) -> bytes:
     """Go on only if the register is in the set (with ``missing``: is not in it); of a map load the value ``into``."""
     body = [attr(1, text(name)), attr(2, _be32(register)), attr(4, _be32(number))]
     if into is not None:
@@ -229,5 +227,3 @@ def prepare(commands: Sequence[bytes]) -> bytes:
     last = bytearray(commands[-1])
     struct.pack_into("=H", last, 6, struct.unpack_from("=H", last, 6)[0] | ACK)
     return head + bytes(last) + end + struct.pack("=I", len(head))
-
-
