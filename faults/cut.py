@@ -75,6 +75,10 @@ class Cut(Fault, kind="cut"):
                 model = model.with_cut(targets, sources)
         return model
 
+    def harmed(self, chosen: Chosen) -> tuple[str, ...]:
+        """The smaller of the two sets."""
+        return min(chosen.sides.values(), key=len)
+
     def side_names(self) -> frozenset[str]:
         """The two sets."""
         return frozenset({"a", "b"} if self.between is not None else {"from", "to"})

@@ -156,6 +156,10 @@ class Fault(Values):
         """What a momentary fault tells the agent to do (see the agent protocol's *events*); None for lasting faults."""
         return None
 
+    def harmed(self, chosen: Chosen) -> tuple[str, ...]:
+        """The nodes that count against the scenario's ``limits: {hit}``. Default: the targets."""
+        return chosen.targets
+
     def side_names(self) -> frozenset[str] | None:
         """The sides that ``STEP.SIDE`` may name; None where they are known only once nodes are."""
         return frozenset()

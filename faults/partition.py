@@ -237,6 +237,14 @@ class Partition(Fault, Targets, kind="partition", short="shape"):
                 model = model.with_cut(theirs, mine)
         return model
 
+    def harmed(self, chosen: Chosen) -> tuple[str, ...]:
+        """All nodes but those of the largest side; in a ring everybody."""
+        if RING in chosen.sides:
+            return chosen.targets
+        sides = [members for name, members in chosen.sides.items() if name != BRIDGE]
+        largest = max(sides, key=len)
+        return tuple(n for n in chosen.targets if n not in set(largest))
+
     def side_names(self) -> frozenset[str] | None:
         """The sides, and the bridge; those of zones are known once nodes are."""
         if self.shape == "zones":

@@ -6,25 +6,27 @@ from collections.abc import Iterable
 
 from faults.fault import Hit, Unit
 from faults.model import NetworkModel
-from runner.plan.make import event_of, healthy
-from runner.plan.model import Change, Phase, Plan, Span
+from runner.plan.model import Change, Phase, Plan, Span, Trial
+from runner.plan.presence import event_of, healthy
 from runner.plan.spans import tick
 
 
-def fold(plan: Plan, t: float, *, only: str | None = None) -> NetworkModel:
+def fold(
+    plan: Plan, t: float, *, only: str | None = None, among: Iterable[Trial] | None = None
+) -> NetworkModel:
     """The model at instant ``t`` (s): all faults that are on then, folded over the healthy network.
 
-    ``only`` folds a single trial. A span is on from its start, and no longer at its end.
+    ``only`` folds a single trial, ``among`` those given. A span is on from its start, and no longer at its end.
     """
     model = healthy(plan, t)
-    for trial in plan.trials:
+    for trial in plan.trials if among is None else among:
         if not trial.fault.momentary and only in (None, trial.name):
-            for since, units in _on(trial.spans, t).items():
+            for since, units in on(trial.spans, t).items():
                 model = trial.fault.effect(model, Hit(trial.chosen, since, units))
     return model
 
 
-def _on(spans: Iterable[Span], t: float) -> dict[float, frozenset[Unit] | None]:
+def on(spans: Iterable[Span], t: float) -> dict[float, frozenset[Unit] | None]:
     """The units that are on at ``t`` by the instant since when they are."""
     found: dict[float, frozenset[Unit] | None] = {}
     for span in spans:

@@ -8,14 +8,15 @@ Each trial draws from its own generator, seeded by seed, step and trial, so that
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from faults.fault import ChoiceError, Chosen, NodeInfo, Pool, Undecided, Unit
-from faults.model import NetworkModel
-from runner.plan import spans, times
-from runner.plan.model import Plan, PlanError, Problem, Span, Trial
+from faults.fault import ChoiceError, Chosen, NodeInfo, Pool, Undecided
+from runner.plan import checks, doubts, spans, times
+from runner.plan.hits import Hits
+from runner.plan.model import Plan, PlanError, Problem, Trial
+from runner.plan.presence import started, waiting_nodes
 from runner.scenario.model import Scenario, Spread, Step
 
 __all__ = ["PlanError", "activate", "activate_batch", "finish", "make", "opens_at", "why_open"]
@@ -32,13 +33,11 @@ def make(
     protocol time are left open. A moment that follows a step with ``until`` is planned for the latest it can be.
     Raises PlanError with everything that is wrong.
     """
-    from runner.plan import checks
-
     plan, problems = _solve(Plan(scenario, tuple(nodes), seed, (), choices=dict(choices or {})), {})
-    problems += checks.refusals(plan)
+    problems += checks.refusals(plan) + checks.entered_windows(plan)
     if problems:
         raise PlanError(sorted(problems, key=lambda p: (p.line, p.step)))
-    return replace(plan, warnings=tuple(checks.warnings(plan)))
+    return replace(plan, warnings=tuple(doubts.warnings(plan)))
 
 
 def activate(plan: Plan, step_name: str, at_s: float, *, facts: Facts | None = None) -> Plan:
@@ -121,14 +120,13 @@ def _step(plan: Plan, name: str) -> Step:
 
 def _again(plan: Plan, facts: Mapping[str, Facts]) -> Plan:
     """Make the plan again with its decisions; what was chosen stays."""
-    from runner.plan import checks
-
     kept = {**plan.choices, **{t.name: t.chosen for t in plan.trials}}
     made, problems = _solve(replace(plan, choices=kept), facts)
     problems += checks.refusals(made)
     if problems:
         raise PlanError(problems)
-    return made
+    late = tuple(str(p) for p in checks.entered_windows(made) if str(p) not in plan.warnings)
+    return replace(made, warnings=plan.warnings + late)  # too late to refuse what the run itself decided
 
 
 def _solve(plan: Plan, facts: Mapping[str, Facts]) -> tuple[Plan, list[Problem]]:
@@ -181,61 +179,6 @@ class _Book:
         )
 
 
-def waiting_nodes(scenario: Scenario) -> frozenset[str]:
-    """The nodes that only a ``start`` step brings up."""
-    return frozenset(m for g in scenario.network.groups if g.waits for m in g.members)
-
-
-def started(trials: Sequence[Trial], at_s: float) -> frozenset[str]:
-    """The nodes that ``start`` steps have brought up by then."""
-    return frozenset(
-        node
-        for t in trials
-        if "started" in t.fault.claims()
-        for s in t.spans
-        if s.start_s <= at_s
-        for node in t.chosen.targets
-        if s.units is None or node in s.units
-    )
-
-
-class _Hits(Mapping[str, tuple[str, ...]]):
-    """Whom other steps hit, as selectors ask for it: the trial that is on, or the last before, at the asking step's start."""
-
-    def __init__(self, book: _Book, asking: str, at_s: float) -> None:
-        self._book, self._at_s = book, at_s
-        self._steps = {s.name: s for s in book.plan.scenario.timeline if s.name != asking}
-
-    def __contains__(self, word: object) -> bool:
-        return isinstance(word, str) and word.split(".")[0] in self._steps
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._steps)
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __getitem__(self, word: str) -> tuple[str, ...]:
-        step, *rest = word.split(".")
-        trials = [t for t in self._book.trials if t.step == step]
-        if not trials:
-            raise Undecided(word)
-        if rest and rest[0].isdigit():
-            trials = [t for t in trials if t.name == f"{step}.{rest[0]}"]
-            rest = rest[1:]
-        if not trials:
-            raise ChoiceError(f"'{word}': there is no such trial")
-        begun = [t for t in trials if t.start_s <= self._at_s]
-        chosen = (begun[-1] if begun else trials[0]).chosen
-        if not rest:
-            return chosen.targets
-        side = ".".join(rest)
-        if side not in chosen.sides:
-            sides = ", ".join(chosen.sides) or "none"
-            raise ChoiceError(f"'{word}': step {step} has no side '{side}' (its sides: {sides})")
-        return chosen.sides[side]
-
-
 def _trials(step: Step, book: _Book) -> list[Trial]:
     """All trials of a step. Raises Undecided, ChoiceError, TimeError."""
     start = _start(step, book)
@@ -281,7 +224,7 @@ def _choose(step: Step, name: str, number: int, at_s: float, book: _Book) -> Cho
         rng=random.Random(f"{plan.seed}/{step.name}/{number}"),
         quorum=plan.scenario.network.quorum,
         facts=book.facts.get(step.name, {}),
-        hits=_Hits(book, step.name, at_s),
+        hits=Hits(plan.scenario, book.trials, step.name, at_s),
         busy=book.busy(step, at_s, end),
         absent=book.absent(at_s),
         units=book.units,
@@ -376,19 +319,3 @@ def _check(step: Step, timing: spans.Timing) -> None:
         raise times.TimeError(
             f"its onset of {onset.over_s:g}s takes as long as the {lasting:g}s that it lasts"
         )
-
-
-def unit_names(units: frozenset[Unit] | None, chosen: Chosen) -> tuple[str, ...]:
-    """The targets among the units, for faults whose units are nodes."""
-    return chosen.targets if units is None else tuple(t for t in chosen.targets if t in units)
-
-
-def healthy(plan: Plan, at_s: float) -> NetworkModel:
-    """The network without faults: the nodes that have been started by then."""
-    absent = waiting_nodes(plan.scenario) - started(plan.trials, at_s)
-    return NetworkModel(tuple(n.name for n in plan.nodes if n.name not in absent))
-
-
-def event_of(trial: Trial, span: Span) -> dict[str, Any] | None:
-    """What the agent is told when a span of a momentary trial is due."""
-    return trial.fault.event(replace(trial.chosen, targets=unit_names(span.units, trial.chosen)))
