@@ -81,6 +81,9 @@ class Narrator:
     # --- before the steady state ------------------------------------------------------------------
 
     def _on_run(self, event: Event) -> list[Line]:
+        if "run" in self._said:  # written again once the nodes have addresses
+            return []
+        self._said["run"] = "told"
         name = event.get("scenario", {}).get("name", "")
         return [self._line(f"{name}: {count(len(self.scene.names), 'node')}, seed {event.get('seed')}")]
 
@@ -94,6 +97,12 @@ class Narrator:
             return self._now_and_then(f"{have} of {all_} nodes started")
         lines = [] if why == "heal" else [self._line(f"{node} was started again ({why})")]
         return lines + self._settle("down", node, began=False)
+
+    def _on_progress(self, event: Event) -> list[Line]:
+        return [self._line(str(event.get("text", "")))]
+
+    def _on_problem(self, event: Event) -> list[Line]:
+        return [self._line(str(event.get("text", "")), "bad")]
 
     def _now_and_then(self, text: str) -> list[Line]:
         if self.scene.now < self._quiet_until:

@@ -140,6 +140,8 @@ def _disproof(row: Mapping[str, Any]) -> str:
     """The first piece of evidence that speaks against the fault, in words; empty where all agree."""
     if row.get("effective") is True and row.get("healed") is not False:
         return ""
+    if row.get("reason"):
+        return clean(row["reason"])
     for item in row.get("evidence", ()):
         if not item.get("agrees", item.get("expected") == item.get("seen")):
             return clean(f"{item['what']}: expected {item.get('expected')}, seen {item.get('seen')}")
@@ -172,6 +174,19 @@ def _foot(verdict: Verdict, directory: str, width: int, paint: Paint) -> list[st
         paint("        'seatrial judge RUN' judges again, 'seatrial replay RUN' hits the same nodes", "dim"),
     ]
     return lines
+
+
+def one_line(verdict: Verdict, directory: str, paint: Paint) -> str:
+    """``halves.
+
+    HELD (seed 7, recovered after 2.4 s; runs/…)``, with the first reason where it did not hold.
+    """
+    word = str(verdict["verdict"]).upper()
+    name = clean(verdict.get("scenario", {}).get("name", ""))
+    slowest = slowest_recovery(verdict)
+    recovered = "" if slowest is None else f", recovered after {length(slowest)}"
+    why = "" if word == "HELD" or not verdict.get("reasons") else f": {clean(verdict['reasons'][0])}"
+    return f"{name}: {paint.verdict(word)}{why} (seed {verdict.get('seed')}{recovered}; {clean(directory)})"
 
 
 def of_many(verdicts: Sequence[tuple[str, Verdict | None, int, str]], *, paint: Paint | None = None) -> str:
@@ -218,7 +233,7 @@ def slowest_recovery(verdict: Verdict) -> float | None:
     times = [
         e["recovery_s"]
         for e in verdict["expectations"]
-        if e.get("recovery_s") is not None and not str(e.get("phase", "")).startswith(("before", "always"))
+        if e.get("recovery_s") is not None and e.get("phase") == "after"
     ]
     return max(times, default=None)
 

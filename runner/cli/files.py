@@ -1,0 +1,220 @@
+"""Commands about scenario files that start nothing: ``check``, ``plan``, ``schema``, ``init``, ``list``."""
+
+from __future__ import annotations
+
+import json as jsonlib
+import random
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from runner.cli import console, source
+from runner.cli.options import File, Files, JsonFlag, NetworkFile, Params, Seed, Sets
+
+if TYPE_CHECKING:
+    from runner.plan.model import Plan
+    from runner.scenario.model import Scenario
+
+CHECK_EPILOG = (
+    "\b\nExamples:\n"
+    "  seatrial check scenarios/devnet/*.yaml\n"
+    "  seatrial check halves.yaml --param lasting=60s\n\n"
+    "\b\nEvery problem is one line, file:line:column: what is wrong; exit code 2 if there is any."
+)
+PLAN_EPILOG = (
+    "\b\nExamples:\n  seatrial plan halves.yaml --seed 7\n  seatrial plan halves.yaml --svg plan.svg"
+)
+SCHEMA_EPILOG = (
+    "\b\nExamples:\n"
+    "  seatrial schema > seatrial.schema.json\n\n"
+    "\b\nEditors that know YAML use it when a file begins with\n"
+    "  # yaml-language-server: $schema=./seatrial.schema.json"
+)
+INIT_EPILOG = "\b\nExamples:\n  seatrial init my.yaml && seatrial run my.yaml"
+LIST_EPILOG = (
+    "\b\nExamples:\n"
+    "  seatrial list           the scenarios that come along\n"
+    "  seatrial list runs      what is in a folder of runs"
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command(epilog=CHECK_EPILOG)(check)
+    app.command(epilog=PLAN_EPILOG)(plan)
+    app.command(epilog=SCHEMA_EPILOG)(schema)
+    app.command(epilog=INIT_EPILOG)(init)
+    app.command("list", epilog=LIST_EPILOG)(list_)
+
+
+def check(
+    files: Files,
+    network: NetworkFile = None,
+    param: Params = [],  # noqa: B006 - typer copies it
+    sets: Sets = [],  # noqa: B006
+    json: JsonFlag = False,
+) -> None:
+    """Check scenario files and start nothing: every problem of every file at once."""
+    if json:
+        found = source.problems(files, network=network, params=param, sets=sets)
+        console.out(jsonlib.dumps({"problems": found}, indent=2, ensure_ascii=False))
+        raise typer.Exit(console.BAD_INPUT if found else console.HELD)
+    for file, scenario in zip(
+        files, source.load(files, network=network, params=param, sets=sets), strict=True
+    ):
+        console.out(f"{file}: ok ({_size(scenario)})")
+
+
+def _size(scenario: Scenario) -> str:
+    from runner.reports.wording import count
+
+    nodes = sum(len(g.members) for g in scenario.network.groups)
+    return ", ".join(
+        (
+            count(nodes, "node"),
+            count(len(scenario.timeline), "fault"),
+            count(len(scenario.expect), "expectation"),
+        )
+    )
+
+
+def plan(
+    file: File,
+    seed: Seed = None,
+    network: NetworkFile = None,
+    param: Params = [],  # noqa: B006
+    sets: Sets = [],  # noqa: B006
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Also write a picture of the timeline there.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show who would be hit when, and what is predicted; start nothing."""
+    scenario = source.load([file], network=network, params=param, sets=sets)[0]
+    planned = planned_of(scenario, seed)
+    from runner.reports import foreseen
+
+    if svg is not None:
+        try:
+            svg.write_text(foreseen.picture(planned), encoding="utf-8")
+        except OSError as error:
+            console.fail(f"{svg}: {error.strerror}", console.ABORTED)
+    if json:
+        console.out(jsonlib.dumps(foreseen.described(planned), indent=2, ensure_ascii=False))
+    else:
+        console.out(foreseen.text(planned, width=console.size()[0]), end="")
+
+
+def planned_of(scenario: Scenario, seed: int | None) -> Plan:
+    """The plan of a scenario; a plan that is refused ends the command with its problems and exit code 2."""
+    from runner.networks.local import describe_nodes
+    from runner.plan.make import PlanError, make
+
+    drawn = seed if seed is not None else scenario.seed
+    if drawn is None:
+        drawn = random.SystemRandom().randrange(1, 2**31)
+    try:
+        return make(scenario, describe_nodes(scenario.network), drawn)
+    except PlanError as error:
+        for problem in error.problems:
+            console.note(console.clean(str(problem)))
+        raise typer.Exit(console.BAD_INPUT) from None
+
+
+def schema() -> None:
+    """Print the JSON Schema of scenario files, for editors."""
+    from runner.scenario.schema import json_schema
+
+    console.out(jsonlib.dumps(json_schema(), indent=2, ensure_ascii=False))
+
+
+def init(
+    file: Annotated[
+        Path, typer.Argument(metavar="[FILE]", help="The file to write; '-' for standard output.")
+    ] = Path("scenario.yaml"),
+) -> None:
+    """Write a commented first scenario. A file that exists is never overwritten."""
+    text = (Path(__file__).parent / "first.yaml").read_text(encoding="utf-8")
+    if str(file) == "-":
+        console.out(text, end="")
+        return
+    try:
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        console.fail(f"{file} exists already")
+    except OSError as error:
+        console.fail(f"{file}: {error.strerror}")
+    console.out(
+        f"{file} written: 'seatrial plan {file}' shows what it would do, 'seatrial run {file}' does it"
+    )
+
+
+def list_(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="A folder of scenarios or of runs.", show_default=False),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """List scenarios with their sentence, and runs with their verdicts."""
+    where = folder or shipped()
+    if where is None or not where.is_dir():
+        console.fail(f"{folder}: no such folder" if folder else "no scenarios come with this installation")
+    scenarios = [_scenario_row(p) for p in sorted(where.rglob("*.yaml")) if not _inside_run(p, where)]
+    runs = [_run_row(j.parent) for j in sorted(where.glob("*/journal.jsonl"))]
+    if json:
+        console.out(jsonlib.dumps({"scenarios": scenarios, "runs": runs}, indent=2, ensure_ascii=False))
+        return
+    for row in scenarios:
+        console.out(f"{row['file']}\n    {console.clean(row['about']) or '(no sentence about it)'}")
+    for row in runs:
+        seed = "" if row["seed"] is None else f", seed {row['seed']}"
+        console.out(f"{row['run']}: {row['verdict'] or 'no verdict'}{seed}")
+    if not scenarios and not runs:
+        console.out(f"{where}: neither scenarios nor runs")
+
+
+def shipped() -> Path | None:
+    """The folder of the scenarios that come along; None where they were not installed."""
+    import runner
+
+    folder = Path(runner.__file__).resolve().parent.parent / "scenarios"
+    return folder if folder.is_dir() else None
+
+
+def _inside_run(file: Path, top: Path) -> bool:
+    """Whether a file lies in a run directory below ``top``.
+
+    A run keeps its scenario, which is not one of the folder's.
+    """
+    return any((p / "journal.jsonl").exists() for p in file.parents if p == top or top in p.parents)
+
+
+def _scenario_row(file: Path) -> dict[str, Any]:
+    """Name and sentence of a scenario file, read as plainly as possible.
+
+    A file with mistakes is listed too.
+    """
+    from runner.scenario.source import read
+
+    data: Any = None
+    with suppress(OSError):
+        data = read(file.read_bytes(), str(file)).data
+    data = data if isinstance(data, dict) else {}
+    about = " ".join(str(data.get("about") or "").split())
+    return {"file": str(file), "name": str(data.get("name") or file.stem), "about": about}
+
+
+def _run_row(run: Path) -> dict[str, Any]:
+    verdict = source.verdict_of(run) or {}
+    name = (verdict.get("scenario") or {}).get("name")
+    return {
+        "run": str(run),
+        "scenario": name,
+        "verdict": verdict.get("verdict"),
+        "seed": verdict.get("seed"),
+        "exit_code": verdict.get("exit_code"),
+    }

@@ -1,0 +1,108 @@
+"""What commands read.
+
+Scenario files, durations of options, run directories. Everything wrong is said at once, exit code 2.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from runner.cli import console
+
+if TYPE_CHECKING:
+    from runner.scenario.model import Scenario
+
+
+def load(
+    files: Sequence[Path],
+    *,
+    network: Path | None = None,
+    params: Sequence[str] = (),
+    sets: Sequence[str] = (),
+) -> list[Scenario]:
+    """Read scenario files.
+
+    Every problem of every file is printed, one a line, and the command ends with exit code 2.
+    """
+    from runner.scenario.load import ScenarioError, load
+
+    found: list[Scenario] = []
+    broken = False
+    read: dict[Path, Scenario] = {}
+    for file in files:
+        try:
+            if file not in read:
+                read[file] = load(
+                    file, parameters=pairs("--param", params), sets=pairs("--set", sets), network=network
+                )
+            found.append(read[file])
+        except ScenarioError as error:
+            broken = True
+            for problem in error.problems:
+                console.note(console.clean(str(problem)))
+    if broken:
+        raise typer.Exit(console.BAD_INPUT)
+    return found
+
+
+def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """``NAME=VALUE`` texts as a mapping; the last of several values of one name counts."""
+    out = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            console.fail(f"{option} {text}: expected {'PATH' if option == '--set' else 'NAME'}=VALUE")
+        out[name.strip()] = value
+    return out
+
+
+def seconds(option: str, text: str) -> float:
+    """A duration of an option (``500ms``, ``10s``, ``2m``) in seconds."""
+    from pydantic_core import PydanticCustomError
+
+    from faults.fields import parse_duration
+
+    try:
+        duration = parse_duration(text)
+    except PydanticCustomError as error:
+        console.fail(f"{option}: {error.message()}")
+    if duration.is_protocol or duration.seconds() <= 0:
+        console.fail(f"{option}: '{text}' must be a time of the clock, such as 500ms, 10s or 2m")
+    return duration.seconds()
+
+
+def run_folder(run: Path) -> Path:
+    """A run directory by its path, or by its name under ``runs``.
+
+    Ends with exit code 2 where there is none.
+    """
+    for folder in (run, Path("runs") / run):
+        if (folder / "journal.jsonl").is_file():
+            return folder
+    if run.name in ("journal.jsonl", "verdict.json") and (run.parent / "journal.jsonl").is_file():
+        return run.parent
+    console.fail(f"{run}: not a run directory (there is no journal.jsonl in it)")
+
+
+def verdict_of(folder: Path) -> dict[str, Any] | None:
+    """The verdict that lies in a run directory; None where there is none (yet), or none that can be read."""
+    try:
+        verdict = json.loads((folder / "verdict.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return verdict if isinstance(verdict, dict) else None
+
+
+def events_of(folder: Path) -> list[dict[str, Any]]:
+    """The events of a run's journal; a last line that was cut off (a run that was killed) is left out.
+
+    Raises ``runner.records.journal.JournalError`` for a journal that is damaged.
+    """
+    from runner.records.journal import Reader
+
+    return list(Reader(folder / "journal.jsonl").events())
