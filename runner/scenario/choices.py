@@ -1,7 +1,8 @@
-"""Whom steps would hit, as far as a file can tell: empty selections, more than there are, a node on no side or on two.
+"""Whom steps would hit, as far as a file can tell: empty selections, more than there are, a node on no side
+or on two.
 
-The faults' own choice is asked, with the nodes that the file describes and a fixed seed. Only what does not hang on the draw is a
-problem here; the rest is the plan's business.
+The faults' own choice is asked, with the nodes that the file describes and a fixed seed. Only what does
+not hang on the draw is a problem here; the rest is the plan's business.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from runner.scenario.steps import Draft
 
 def check_choices(drafts: Sequence[Draft], read: Read, names: Names, context: Context) -> None:
     """Ask every fault whom it would hit, on the nodes as described."""
-    if not read.complete:
+    if not read.complete or any(g.made is None for g in read.groups):
         return
     nodes = tuple(_infos(read))
     wrong = {m.step for m in context.mentions if m.kind == "target" and _hangs_on_steps(m.value, names)}

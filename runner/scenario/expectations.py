@@ -1,6 +1,7 @@
 """Expectations: a phase of the trial, and what must hold in it; and when to abort.
 
-Belongs here: the fields of one expectation. Whether the steps they name exist and last is checked in ``names`` and ``times``.
+Belongs here: the fields of one expectation. Whether the steps they name exist and last is checked in
+``names`` and ``times``.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from runner.predicates.share import PercentField
 from runner.scenario.mentions import Context, collect
 from runner.scenario.model import Abort, Expectation
 from runner.scenario.predicates import read_that
-from runner.scenario.problems import Loc
-from runner.scenario.reading import fill
+from runner.scenario.problems import Loc, misspelt
+from runner.scenario.reading import fill, keys_of
 from runner.scenario.steps import NameField, ThatField
 
 Phase = Literal["before", "during", "after", "always"]
@@ -39,6 +40,9 @@ class ExpectationFields(Values):
     missing: PercentField = 0.0
     name: NameField | None = None
     despite: NamesField | None = None
+
+
+_KEYS = keys_of(ExpectationFields)
 
 
 class AbortFields(Values):
@@ -73,7 +77,7 @@ def read_expectation(raw: Any, loc: Loc, context: Context, line: int) -> Expecte
     that = None
     if raw.get(key) is not None:
         that = read_that(raw[key], (*loc, key), context)
-    elif key not in raw:
+    elif key not in raw and not misspelt(key, raw, _KEYS):
         context.report.add(
             loc, f"'that' is missing: what must hold {phase} {shown(raw[phase]).strip(chr(39))}?"
         )
@@ -106,6 +110,8 @@ def _phase(raw: Mapping[str, Any], loc: Loc, context: Context) -> Phase | None:
     named = [k for k in raw if k in PHASES]
     for extra in named[1:]:
         context.report.add((*loc, extra), f"one phase an expectation, not {named[0]} and {extra}", key=True)
+    if not named and any(misspelt(p, raw, _KEYS) for p in PHASES):
+        return None
     if not named:
         context.report.add(loc, "an expectation needs a phase: before, during, after or always")
         return None
@@ -123,7 +129,7 @@ def _fields_of_phase(phase: Phase, raw: Mapping[str, Any], loc: Loc, context: Co
                     key,
                     f"'always' takes no '{key}': what must hold stands behind 'always' and holds all along",
                 )
-    elif phase == "after" and "within" not in raw:
+    elif phase == "after" and "within" not in raw and not misspelt("within", raw, _KEYS):
         bad("after", "'after' needs 'within': how long recovery may take")
     elif phase == "during" and raw.get("during") == "faults":
         bad("during", "'during' needs a step's name: 'faults' has no beginning of its own")
@@ -145,7 +151,9 @@ def read_abort(raw: Any, loc: Loc, context: Context) -> Abort | None:
 
 
 def named(expectations: list[Expected]) -> tuple[Expectation, ...]:
-    """The usable expectations, each with a name: its own, or one made from its phase (``after split``, ``after split 2``)."""
+    """The usable expectations, each with a name: its own, or one made from its phase (``after split``,
+    ``after split 2``).
+    """
     from dataclasses import replace
 
     taken = {e.made.name for e in expectations if e.made is not None and e.made.name}

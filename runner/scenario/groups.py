@@ -1,6 +1,7 @@
 """Groups of nodes: what is written once for many, dealt out to the members.
 
-Belongs here: the fields of a group, its members' names, stakes and zones. Starting them is a driver's business.
+Belongs here: the fields of a group, its members' names, stakes and zones. Starting them is a driver's
+business.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from runner.scenario import later
 from runner.scenario.mentions import Context, collect
 from runner.scenario.model import Group, Ready
 from runner.scenario.parameters import listed, plain
-from runner.scenario.problems import Loc, nearest_or_all
-from runner.scenario.reading import fill
+from runner.scenario.problems import Loc, misspelt, nearest_or_all
+from runner.scenario.reading import fill, keys_of
 from runner.scenario.steps import NameField
 from runner.scenario.words import PortField, Word, as_words
 
@@ -75,7 +76,9 @@ class GroupFields(Values):
 
 @dataclass(frozen=True)
 class Grouped:
-    """A group that was read: its name and members as far as they can be told; ``made`` None where it is not usable."""
+    """A group that was read: its name and members as far as they can be told; ``made`` None where it is not
+    usable.
+    """
 
     loc: Loc
     name: str
@@ -84,6 +87,8 @@ class Grouped:
     layer: Duration | None
     made: Group | None
     named: bool = True
+    sure: bool = True
+    """Whether the members are those that the author meant; not where what they follow from is wrong."""
 
 
 def read_groups(raw: Any, loc: Loc, driver: str | None, context: Context) -> tuple[tuple[Grouped, ...], bool]:
@@ -100,7 +105,7 @@ def read_groups(raw: Any, loc: Loc, driver: str | None, context: Context) -> tup
     for index, one in enumerate(listed(raw)):
         where = (*loc, index) if isinstance(raw, list) else loc
         group = _read_group(one, where, driver, context)
-        if group is None or group.made is None:
+        if group is None or not group.sure:
             complete = False
         if group is not None:
             out.append(group)
@@ -134,9 +139,13 @@ def _read_group(raw: Any, loc: Loc, driver: str | None, context: Context) -> Gro
     _what_runs(fields, given, loc, context)
     members = _members(fields)
     made = _make(fields, given, loc, members, context)
-    return Grouped(
-        loc, fields.group or "nodes", members, fields.use, fields.layer, made, fields.group is not None
+    sure = all(
+        (key not in raw and not misspelt(key, raw, keys_of(GroupFields)))
+        or (key in raw and getattr(fields, key) is not None)
+        for key in ("group", "names", "count")
     )
+    named = fields.group is not None
+    return Grouped(loc, fields.group or "nodes", members, fields.use, fields.layer, made, named, sure)
 
 
 def _members(fields: GroupFields) -> tuple[str, ...]:
@@ -179,7 +188,7 @@ def _what_runs(fields: GroupFields, raw: Mapping[str, Any], loc: Loc, context: C
 def _bugs(fields: GroupFields, raw: Any, loc: Loc, context: Context) -> None:
     """Names of bugs that nobody knows; with ``bugs_path`` those of its folder are known too."""
     try:
-        from runner.devnet.bugs import catalogue
+        from runner.devnet.bugs import catalogue  # type: ignore[attr-defined,unused-ignore]
     except ImportError:
         return
     known = set(catalogue())
@@ -200,7 +209,9 @@ def _bugs(fields: GroupFields, raw: Any, loc: Loc, context: Context) -> None:
 
 
 def bugs_folder(path: str | None, loc: Loc, context: Context) -> Path | None:
-    """The folder that ``bugs_path`` names: from the folder of the file, or, in an override, from where one stands."""
+    """The folder that ``bugs_path`` names: from the folder of the file, or, in an override, from where one
+    stands.
+    """
     if path is None:
         return None
     given = context.report.where((*loc, "bugs_path"), False)

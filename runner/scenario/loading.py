@@ -1,4 +1,6 @@
-"""A scenario file to a scenario, or to every problem that it has. The order of the checks stands here, and the top level of the file."""
+"""A scenario file to a scenario, or to every problem that it has. The order of the checks stands here, and
+the top level of the file.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from runner.scenario.model import Abort, Limits, Scenario
 from runner.scenario.names import Names, check_definitions, check_mentions, gather, name_steps
 from runner.scenario.network import Read, read_network
 from runner.scenario.predicates import read_that
-from runner.scenario.problems import Loc, Problem, Report, in_order, nearest_or_all
+from runner.scenario.problems import Loc, Problem, Report, in_order, misspelt, nearest_or_all
 from runner.scenario.reading import fill
 from runner.scenario.steps import Draft, read_step
 from runner.scenario.times import check_phases, check_times
@@ -96,10 +98,11 @@ def load(
 ) -> Loaded:
     """Read a scenario and check all of it.
 
-    ``path_or_text`` is a path, the text itself (bytes, or a string of more than one line or a JSON mapping), or data such as
-    ``Scenario.resolved``. ``sets`` are ``PATH=VALUE``; ``params`` maps a parameter to its value as text; ``network`` is the file
-    of another network. ``file`` is the name shown in problems for a text, and where its relative paths start. Never raises for
-    anything that a file may contain.
+    ``path_or_text`` is a path, the text itself (bytes, or a string of more than one line or a JSON
+    mapping), or data such as ``Scenario.resolved``. ``sets`` are ``PATH=VALUE``; ``params`` maps a
+    parameter to its value as text; ``network`` is the file of another network. ``file`` is the name shown
+    in problems for a text, and where its relative paths start. Never raises for anything that a file may
+    contain.
     """
     problems: list[Problem] = []
     raw, shown_as, folder = _bytes(path_or_text, file, problems)
@@ -277,14 +280,14 @@ class _Checker:
 
     def _top(self) -> TopFields | None:
         version = self.data.get("seatrial")
-        if "seatrial" not in self.data:
+        if "seatrial" not in self.data and not misspelt("seatrial", self.data, TOP_KEYS):
             self.report.add((), "'seatrial: 1' is missing: it says which language this is")
-        elif version != 1 or isinstance(version, bool):
+        elif "seatrial" in self.data and (version != 1 or isinstance(version, bool)):
             self.report.add(
                 ("seatrial",),
                 f"{shown(version)} is no version of the language that is known: write seatrial: 1",
             )
-        if "network" not in self.data:
+        if "network" not in self.data and not misspelt("network", self.data, TOP_KEYS):
             self.report.add(
                 (), "'network' is missing: write network: {driver: local, nodes: {count: 9, use: devnet}}"
             )

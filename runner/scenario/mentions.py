@@ -1,7 +1,8 @@
-"""What a scenario's values speak of: names of nodes and steps, moments, durations, facts. Collected while reading, checked at the end.
+"""What a scenario's values speak of: names of nodes and steps, moments, durations, facts. Collected while
+reading, checked at the end.
 
-Belongs here: finding them in any fault, predicate or modifier by the types of its fields. Whether what they name exists is decided
-in ``names`` and ``times``, when the whole scenario has been read.
+Belongs here: finding them in any fault, predicate or modifier by the types of its fields. Whether what
+they name exists is decided in ``names`` and ``times``, when the whole scenario has been read.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Mention:
 
 @dataclass
 class Context:
-    """What reading the parts of a scenario needs: where problems go, the catalogues, what is defined, what was mentioned."""
+    """What reading the parts of a scenario needs: where problems go, the catalogues, what is defined, what
+    was mentioned.
+    """
 
     report: Report
     faults: Mapping[str, type[Fault]]

@@ -1,6 +1,8 @@
-"""A scenario as the rest of the runner sees it: validated, parameters put in, names known. Plain values, no positions, no YAML.
+"""A scenario as the rest of the runner sees it: validated, parameters put in, names known. Plain values, no
+positions, no YAML.
 
-``runner.scenario.load`` makes it from a file. Durations stay as written (``Duration``); ``Network.units`` gives protocol units in seconds.
+``runner.scenario.load`` makes it from a file. Durations stay as written (``Duration``); ``Network.units``
+gives protocol units in seconds.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Is:
-    """``{is: BOUND, targets, share}`` and plain bounds: the bound must hold at a share of the targets (default: all)."""
+    """``{is: BOUND, targets, share}`` and plain bounds: the bound must hold at a share of the targets
+    (default: all).
+    """
 
     bound: Bound
     targets: Targets = field(default_factory=Targets)
@@ -83,7 +87,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Roll:
-    """One target after another: every ``every``, or ``next`` once the condition holds at the last one (at most ``within``), ``batch`` at a time."""
+    """One target after another: every ``every``, or ``next`` once the condition holds at the last one (at
+    most ``within``), ``batch`` at a time.
+    """
 
     every: Duration | None = None
     next: That | None = None
@@ -110,7 +116,9 @@ class Repeat:
 
 @dataclass(frozen=True)
 class Step:
-    """One fault on the timeline. ``lasting`` is ``for`` (None for momentary faults). ``named`` is False for a name made up by us (``kill-3``)."""
+    """One fault on the timeline. ``lasting`` is ``for`` (None for momentary faults). ``named`` is False for
+    a name made up by us (``kill-3``).
+    """
 
     name: str
     kind: str
@@ -131,7 +139,9 @@ class Step:
 
 @dataclass(frozen=True)
 class Expectation:
-    """``of`` is the step's name, or ``faults``; empty for ``always``. ``name`` is unique in the scenario (made from the phase where not given)."""
+    """``of`` is the step's name, or ``faults``; empty for ``always``. ``name`` is unique in the scenario
+    (made from the phase where not given).
+    """
 
     name: str
     phase: Literal["before", "during", "after", "always"]
@@ -155,7 +165,9 @@ class Abort:
 
 @dataclass(frozen=True)
 class Limits:
-    """``hit`` is the largest share (0..1) of nodes that may be hit at once; ``time`` and ``blind`` bound the run and its blindness."""
+    """``hit`` is the largest share (0..1) of nodes that may be hit at once; ``time`` and ``blind`` bound the
+    run and its blindness.
+    """
 
     hit: float | None = None
     time: Duration | None = None
@@ -165,8 +177,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Scenario:
-    """A whole scenario. ``resolved`` is the document with parameters and overrides put in, as plain data (written to the run directory);
-    ``sha256`` is of the file's bytes; ``folder`` is where relative paths of nodes' commands and files start."""
+    """A whole scenario. ``resolved`` is the document with parameters and overrides put in, as plain data
+    (written to the run directory); ``sha256`` is of the file's bytes; ``folder`` is where relative paths
+    of nodes' commands and files start.
+    """
 
     name: str
     network: Network

@@ -1,6 +1,8 @@
-"""Names across a scenario: nodes, groups, steps, sides, definitions, units, facts. What is spoken of must exist, and nothing twice.
+"""Names across a scenario: nodes, groups, steps, sides, definitions, units, facts. What is spoken of must
+exist, and nothing twice.
 
-Belongs here: whose name is whose. When things happen is checked in ``times``, who would be hit in ``choices``.
+Belongs here: whose name is whose. When things happen is checked in ``times``, who would be hit in
+``choices``.
 """
 
 from __future__ import annotations
@@ -67,7 +69,8 @@ def gather(groups: Sequence[Grouped], complete: bool, units: Mapping[str, float]
             more = f" and {len(clash) - 1} more" if len(clash) > 1 else ""
             context.report.add(
                 (*group.loc, "names"),
-                f"node '{clash[0]}'{more} would have the name of a {seen[clash[0]]}: give 'names' a prefix of its own",
+                f"node '{clash[0]}'{more} would have the name of a {seen[clash[0]]}: give 'names' a "
+                "prefix of its own",
             )
         elif group.members and (group.members[0] in RESERVED | AMOUNTS or group.members[0] in CLOCK_UNITS):
             context.report.add((*group.loc, "names"), f"'{group.members[0]}' is a word of the language")
@@ -97,7 +100,7 @@ def _unit_words(units: Mapping[str, float]) -> set[str]:
 def name_steps(raw: Any, names: Names, context: Context) -> list[str]:
     """A name for every item of the timeline: its own, or one made from its fault and place (``kill-3``)."""
     items = raw if isinstance(raw, list) else []
-    seen = {n: "node" for n in names.nodes} | {g: "group" for g in names.groups if g != "nodes"}
+    seen = dict.fromkeys(names.nodes, "node") | {g: "group" for g in names.groups if g != "nodes"}
     own: dict[int, str] = {}
     for index, item in enumerate(items):
         name = item.get("name") if isinstance(item, dict) else None
@@ -170,10 +173,7 @@ def _part_of_step(word: str, mention: Mention, names: Names, context: Context) -
     sides = draft.step.fault.side_names()
     if len(rest) > 1 or (sides is not None and rest[0] not in sides):
         side = ".".join(rest)
-        if sides:
-            hint = nearest_or_all(side, sorted(sides))
-        else:
-            hint = f": '{draft.kind}' has none"
+        hint = nearest_or_all(side, sorted(sides)) if sides else f": '{draft.kind}' has none"
         context.report.add(mention.loc, f"step '{name}' has no side '{side}'{hint}")
 
 

@@ -1,6 +1,8 @@
-"""The network of a scenario: where nodes live, groups and what their members are, set-up, how facts are asked for.
+"""The network of a scenario: where nodes live, groups and what their members are, set-up, how facts are
+asked for.
 
-Belongs here: the fields of ``network`` and what must hold within it. Carrying any of it out is a driver's business.
+Belongs here: the fields of ``network`` and what must hold within it. Carrying any of it out is a driver's
+business.
 """
 
 from __future__ import annotations
@@ -13,15 +15,16 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from faults.fields import Duration, DurationField, Targets, Values, as_list
 from runner.scenario import later
-from runner.scenario.groups import GroupFields, Grouped, read_groups
+from runner.scenario.groups import Grouped, GroupFields, read_groups
 from runner.scenario.mentions import Context, collect
 from runner.scenario.model import Group, Network, Observe, Setup
 from runner.scenario.parameters import listed
-from runner.scenario.problems import Loc, near
+from runner.scenario.problems import Loc, misspelt, near, nearest_or_all
 from runner.scenario.reading import fill
 from runner.scenario.words import FactName, PortField, Word, as_words
 
 DRIVERS = ("local",)
+NETWORK_KEYS = ("driver", "nodes", "setup", "observe", "units", "quorum", "links")
 DEFAULT_LAYER_S = 1.0
 KERNEL_FACTS = frozenset(
     {"restarts", "clock_error", "degree", "components", "diameter", "edge_connectivity", "answers", "version"}
@@ -30,7 +33,9 @@ KERNEL_FACTS = frozenset(
 
 
 class SetupFields(Targets):
-    """One thing done before the first start: a command (``run``, its output kept under ``save``) or a copy (``copy`` to ``to``)."""
+    """One thing done before the first start: a command (``run``, its output kept under ``save``) or a copy
+    (``copy`` to ``to``).
+    """
 
     run: list[Word] | None = None
     save: FactName | None = None
@@ -39,7 +44,9 @@ class SetupFields(Targets):
 
 
 class ObserveFields(Values):
-    """How facts are asked for: a preset (``use``), or a path (``http``) and where each fact stands in the JSON answer."""
+    """How facts are asked for: a preset (``use``), or a path (``http``) and where each fact stands in the
+    JSON answer.
+    """
 
     short: ClassVar[str | None] = "use"
     use: str | None = None
@@ -58,8 +65,18 @@ class NetworkFields(Values):
     """Where nodes live and what they are."""
 
     driver: Literal["local"]
-    nodes: Annotated[list[GroupFields], BeforeValidator(as_list), Field(min_length=1)]
-    setup: Annotated[list[SetupFields], BeforeValidator(as_list)] | None = None
+    nodes: Annotated[
+        list[GroupFields],
+        BeforeValidator(as_list, json_schema_input_type=GroupFields | list[GroupFields]),
+        Field(min_length=1),
+    ]
+    setup: (
+        Annotated[
+            list[SetupFields],
+            BeforeValidator(as_list, json_schema_input_type=SetupFields | list[SetupFields]),
+        ]
+        | None
+    ) = None
     observe: ObserveFields | None = None
     units: dict[Annotated[str, Field(pattern=r"^[a-z][a-z_]+$")], DurationField] | None = None
     quorum: Literal["2/3", "1/2"] = "2/3"
@@ -67,7 +84,9 @@ class NetworkFields(Values):
 
 @dataclass(frozen=True)
 class Read:
-    """What was read of a network. ``complete``: all nodes are known; ``facts`` None: what can be observed is not."""
+    """What was read of a network. ``complete``: all nodes are known; ``facts`` None: what can be observed is
+    not.
+    """
 
     network: Network | None
     groups: tuple[Grouped, ...] = ()
@@ -104,7 +123,7 @@ def read_network(raw: Any, loc: Loc, context: Context) -> Read:
 def _driver(raw: Mapping[str, Any], loc: Loc, context: Context) -> str | None:
     driver = raw.get("driver")
     if driver is None:
-        if "driver" not in raw:
+        if "driver" not in raw and not misspelt("driver", raw, NETWORK_KEYS):
             context.report.add(loc, "'driver' is missing in the network: write driver: local")
         return None
     if driver in later.DRIVERS:
@@ -114,14 +133,13 @@ def _driver(raw: Mapping[str, Any], loc: Loc, context: Context) -> str | None:
         context.report.add(
             (*loc, "driver"), f"'{driver}' is no driver ({', '.join(known)}){near(str(driver), known)}"
         )
-        return None
+        return "local" if near(str(driver), known) == "; did you mean 'local'?" else None
     return str(driver)
 
 
 def _keys(raw: Mapping[str, Any], loc: Loc, driver: str, context: Context) -> None:
     """Unknown keys, and those of what is not built; a driver of a later version may have keys of its own."""
-    known = ["driver", "nodes", "setup", "observe", "units", "quorum", "links"]
-    if "nodes" not in raw:
+    if "nodes" not in raw and not misspelt("nodes", raw, NETWORK_KEYS):
         context.report.add(loc, "'nodes' is missing in the network: write nodes: {count: 9, use: devnet}")
     for key in raw:
         if key == "links":
@@ -132,8 +150,9 @@ def _keys(raw: Mapping[str, Any], loc: Loc, driver: str, context: Context) -> No
             if driver in DRIVERS:
                 message = f"'{key}' belongs to another driver than {driver}, which is {later.NOT_BUILT}"
                 context.report.add((*loc, key), message, key=True)
-        elif key not in known:
-            context.report.add((*loc, key), f"unknown key '{key}' in the network{near(key, known)}", key=True)
+        elif key not in NETWORK_KEYS:
+            hint = nearest_or_all(key, NETWORK_KEYS)
+            context.report.add((*loc, key), f"unknown key '{key}' in the network{hint}", key=True)
 
 
 def _units(raw: Any, loc: Loc, groups: tuple[Grouped, ...], context: Context) -> dict[str, float]:

@@ -1,7 +1,9 @@
-"""Puts a scenario's document together: the file, the file its ``network`` names, and what ``--network``, ``--param`` and ``--set`` change.
+"""Puts a scenario's document together: the file, the file its ``network`` names, and what ``--network``,
+``--param`` and ``--set`` change.
 
-Every value keeps the place that it came from, so a problem of a network's file carries that file's name and a problem of an
-override carries ``--set PATH``. Substitution of ``$name`` is the business of ``parameters``.
+Every value keeps the place that it came from, so a problem of a network's file carries that file's name
+and a problem of an override carries ``--set PATH``. Substitution of ``$name`` is the business of
+``parameters``.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from runner.scenario.source import MAX_BYTES, Document, read
 
 @dataclass
 class Assembly:
-    """The document so far. ``folder`` is where relative paths of the network start; ``swapped`` that its network is not its own."""
+    """The document so far. ``folder`` is where relative paths of the network start; ``swapped`` that its
+    network is not its own.
+    """
 
     document: Document
     file: str
@@ -48,7 +52,9 @@ def assemble(
 
 
 def read_file(path: Path, shown: str, problems: list[Problem], at: Mark | None = None) -> bytes | None:
-    """The bytes of a file, or a problem (at the place that named it); never more than a little over the limit."""
+    """The bytes of a file, or a problem (at the place that named it); never more than a little over the
+    limit.
+    """
     place = at or Mark(shown)
     try:
         with path.open("rb") as stream:
@@ -98,21 +104,18 @@ def _graft(document: Document, loc: Loc, inner: Document) -> None:
         parent.append(inner.data)
     else:
         parent[loc[-1]] = inner.data
-    for mine, theirs in (
-        (document.values, inner.values),
-        (document.keys, inner.keys),
-        (document.words, inner.words),
-        (document.cut, inner.cut),
-    ):
-        for where, what in theirs.items():
-            mine[loc + where] = what  # type: ignore[index]
+    document.values.update({loc + where: mark for where, mark in inner.values.items()})
+    document.keys.update({loc + where: mark for where, mark in inner.keys.items()})
+    document.words.update({loc + where: word for where, word in inner.words.items()})
+    document.cut.update({loc + where: text for where, text in inner.cut.items()})
 
 
 def _forget(document: Document, loc: Loc) -> None:
     size = len(loc)
-    for places in (document.values, document.keys, document.words, document.cut):
+    all_places: tuple[dict[Loc, Any], ...] = (document.values, document.keys, document.words, document.cut)
+    for places in all_places:
         for known in [k for k in places if k[:size] == loc]:
-            del places[known]  # type: ignore[attr-defined]
+            del places[known]
 
 
 def value_of(text: str, place: str) -> Document:
@@ -149,7 +152,9 @@ def _override(whole: Assembly, text: str) -> None:
 
 
 def _way(whole: Assembly, parts: list[str], at: Mark) -> Loc | None:
-    """The way of an override's path, with mappings made where keys are missing; None (and a problem) if it leads nowhere."""
+    """The way of an override's path, with mappings made where keys are missing; None (and a problem) if it
+    leads nowhere.
+    """
     here: Any = whole.document.data
     loc: Loc = ()
     for number, part in enumerate(parts):

@@ -20,7 +20,9 @@ _LEFT_ALONE = frozenset({"parameters", "sweep"})
 
 @dataclass
 class Substitution:
-    """Puts ``values`` in; afterwards ``used`` names the parameters that were, and ``came_from`` says which one a value came from."""
+    """Puts ``values`` in; afterwards ``used`` names the parameters that were, and ``came_from`` says which
+    one a value came from.
+    """
 
     values: Mapping[str, Any]
     report: Report
@@ -96,7 +98,9 @@ class Substitution:
 
 
 def _names_in_commands(network: Any) -> set[str]:
-    """What a command may name beside parameters: facts of a node, what ``save`` keeps, ``lists``, other nodes."""
+    """What a command may name beside parameters: facts of a node, what ``save`` keeps, ``lists``, other
+    nodes.
+    """
     names = set(NODE_FACTS)
     if not isinstance(network, dict):
         return names
@@ -130,7 +134,7 @@ def plain(value: Any) -> str:
 
 
 def mentioned(data: Any, names: Mapping[str, Any]) -> set[str]:
-    """Which of the names occur as ``$name`` anywhere in the data (before anything is put in or overridden)."""
+    """Which of the names occur as ``$name`` anywhere in the data."""
     found: set[str] = set()
     stack = [v for k, v in data.items() if k not in _LEFT_ALONE] if isinstance(data, dict) else []
     while stack:
@@ -150,7 +154,9 @@ def mentioned(data: Any, names: Mapping[str, Any]) -> set[str]:
 
 
 def escaped(data: Any, network: bool = False, command: bool = False) -> Any:
-    """The substituted document in a form that reads as itself again: a dollar is written ``$$`` (commands keep theirs)."""
+    """The substituted document in a form that reads as itself again: a dollar is written ``$$`` (commands
+    keep theirs).
+    """
     if isinstance(data, dict):
         return {
             k: escaped(v, network or k == "network", command or (network and k in _COMMANDS))

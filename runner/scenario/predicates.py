@@ -1,7 +1,7 @@
 """Expressions on the network: what stands in ``that``, ``when``, ``until``, ``next`` and under ``define``.
 
-A bound, a name, ``{name: fact}``, ``{name: {fields}}``, ``{is: …}``, ``{not: …}``, or a list of them. Which predicates there are is the
-catalogue's business; whether the names in them exist is checked later.
+A bound, a name, ``{name: fact}``, ``{name: {fields}}``, ``{is: …}``, ``{not: …}``, or a list of them.
+Which predicates there are is the catalogue's business; whether the names in them exist is checked later.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import difflib
 import re
 from typing import Any
 
+from pydantic import Field
 from pydantic_core import PydanticCustomError
 
-from faults.fields import Bound, BoundField, Targets, parse_bound, shown
+from faults.fields import BoundField, Targets, parse_bound, shown
 from runner.predicates.share import ShareField
 from runner.scenario import later
 from runner.scenario.mentions import Context, collect
@@ -28,10 +29,8 @@ _COMPARES = re.compile(r".*(?:[<>]=?|[=!]=)")
 class IsFields(Targets):
     """The fields of ``{is: BOUND, targets, share}``."""
 
-    is_: BoundField
+    is_: BoundField = Field(alias="is")
     share: ShareField = "all"
-
-    model_config = {"alias_generator": lambda name: name.rstrip("_")}
 
 
 def read_that(raw: Any, loc: Loc, context: Context) -> That | None:
@@ -81,7 +80,9 @@ def _bound(raw: Any, loc: Loc, context: Context) -> That | None:
 
 
 def _is_fact(name: str, context: Context) -> bool:
-    """Whether a bare name asks for a fact; where the facts are not known, any name that nothing else is close to."""
+    """Whether a bare name asks for a fact; where the facts are not known, any name that nothing else is
+    close to.
+    """
     if context.facts is not None:
         return name in context.facts or name in later.FACTS
     return not difflib.get_close_matches(name, [*context.predicates, *context.defined], 1, 0.8)
@@ -148,7 +149,8 @@ def _mapping(raw: dict[str, Any], loc: Loc, context: Context) -> That | None:
         )
         return Is(fields.is_, targets, fields.share)
     if len(raw) != 1:
-        return _not_one(raw, loc, context)
+        _not_one(raw, loc, context)
+        return None
     ((name, inner),) = raw.items()
     where = (*loc, name)
     if name == "not":

@@ -24,7 +24,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: ``file:line:column: message``. ``line`` and ``column`` count from 1; 0 where there is no line."""
+    """One mistake: ``file:line:column: message``. ``line`` and ``column`` count from 1; 0 where there is no
+    line.
+    """
 
     file: str
     line: int
@@ -59,6 +61,12 @@ def near(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` where something known is close to the word, else nothing."""
     hit = difflib.get_close_matches(str(word), list(known), 1, 0.6)
     return f"; did you mean '{hit[0]}'?" if hit else ""
+
+
+def misspelt(key: str, written: Iterable[str], known: Iterable[str]) -> bool:
+    """Whether an unknown key was written that seems to mean ``key``, which then is not missing as well."""
+    names = list(known)
+    return any(w not in names and difflib.get_close_matches(w, names, 1, 0.6) == [key] for w in written)
 
 
 def nearest_or_all(word: str, known: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 """Reads a mapping of the document into a model and says what is wrong with it in a person's words.
 
-Belongs here: how pydantic's errors become problems, and how the values of a model are found again in the document. What a valid scenario is
-belongs to the models and to the modules that check across them.
+Belongs here: how pydantic's errors become problems, and how the values of a model are found again in the
+document. What a valid scenario is belongs to the models and to the modules that check across them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from faults.fields import shown
-from runner.scenario.problems import Loc, Report, near, nearest_or_all
+from runner.scenario.problems import Loc, Report, misspelt, near, nearest_or_all
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -39,8 +39,8 @@ _EXPECTED = {
 def fill(cls: type[Model], raw: Any, loc: Loc, report: Report, *, what: str = "") -> Model | None:
     """The model that ``raw`` describes; every problem goes to ``report``.
 
-    Keys whose values are wrong are left out and the rest is read again, so that one mistake does not hide what follows from the rest;
-    None where that leaves a required one missing.
+    Keys whose values are wrong are left out and the rest is read again, so that one mistake does not hide
+    what follows from the rest; None where that leaves a required one missing.
     """
     try:
         made = cls.model_validate(raw)
@@ -75,6 +75,8 @@ def _report_errors(
                 True,
             )
         elif e["type"] == "missing":
+            if isinstance(raw, dict) and misspelt(str(e["loc"][-1]), raw, _allowed(cls, e["loc"][:-1])):
+                continue
             said = f"'{e['loc'][-1]}' is missing" + (f" in {what}" if what else "")
         else:
             said = _worded(e)
@@ -97,6 +99,8 @@ def _worded(e: Any) -> str:
         return f"{shown(value)} is not {expected}{hint}"
     if kind == "literal_error":
         choices = re.findall(r"'([^']+)'", str(context.get("expected", "")))
+        if len(choices) == 1:
+            return f"{shown(value)} cannot stand here: write '{choices[0]}'"
         hint = near(value, choices) if isinstance(value, str) else ""
         return f"{shown(value)} is not one of {', '.join(choices) or context.get('expected')}{hint}"
     if kind in ("greater_than", "greater_than_equal", "less_than", "less_than_equal"):
@@ -114,7 +118,9 @@ def _worded(e: Any) -> str:
 
 
 def _fit(raw: Any, steps: tuple[Any, ...]) -> Loc:
-    """The part of pydantic's way that is in the document: names of union members and short forms' fields are not."""
+    """The part of pydantic's way that is in the document: names of union members and short forms' fields are
+    not.
+    """
     here, out = raw, []
     for part in steps:
         if (isinstance(here, dict) and part in here) or (
@@ -153,7 +159,9 @@ def _allowed(cls: type[BaseModel], steps: tuple[Any, ...]) -> list[str]:
 
 
 def fields_of(model: BaseModel, raw: Any, loc: Loc) -> Iterator[tuple[str, Any, Any, Loc]]:
-    """``(field, value, raw value, way)`` of every field that was given; short forms stand at the model's own place."""
+    """``(field, value, raw value, way)`` of every field that was given; short forms stand at the model's own
+    place.
+    """
     short = getattr(type(model), "short", None)
     for name, info in type(model).model_fields.items():
         if name not in model.model_fields_set:

@@ -1,8 +1,8 @@
 """YAML 1.2 core text to plain data, with the place of every key and value.
 
-Belongs here: what is YAML and what of it a scenario may use. What the data mean belongs to the other modules of this package.
-The text is read as a stream of events and built once; anchors, aliases and tags are refused and never expanded, so size is bounded
-by the text's.
+Belongs here: what is YAML and what of it a scenario may use. What the data mean belongs to the other
+modules of this package. The text is read as a stream of events and built once; anchors, aliases and tags
+are refused and never expanded, so size is bounded by the text's.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ class _Loader(yaml.CSafeLoader):
 
 @dataclass
 class Document:
-    """Plain data and where it stands: ``values`` and ``keys`` give places, ``words`` plain scalars as they were written where
-    YAML makes something else than text of them, ``cut`` the comment behind a plain scalar on its line."""
+    """Plain data and where it stands: ``values`` and ``keys`` give places, ``words`` plain scalars as they
+    were written where YAML makes something else than text of them, ``cut`` the comment behind a plain
+    scalar on its line.
+    """
 
     data: Any = None
     values: dict[Loc, Mark] = field(default_factory=dict)
@@ -142,7 +144,8 @@ class _Builder:
                 raise _Stop
 
     def _mark(self, event: yaml.Event) -> Mark:
-        return Mark(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
+        start: Any = event.start_mark
+        return Mark(self.file, start.line + 1, start.column + 1)
 
     def _checked(self, event: yaml.Event) -> Mark:
         mark = self._mark(event)
@@ -188,14 +191,10 @@ class _Builder:
         if not isinstance(value, str):
             self.out.words[loc] = event.value
         if self.comments:
-            rest = (
-                self.lines[event.end_mark.line][event.end_mark.column :] if self._has(event.end_mark) else ""
-            )
+            end: Any = event.end_mark
+            rest = self.lines[end.line][end.column :] if end.line < len(self.lines) else ""
             if re.match(r"[ \t]+#", rest):
                 self.out.cut[loc] = rest.strip()
-
-    def _has(self, mark: Any) -> bool:
-        return bool(mark.line < len(self.lines))
 
     def _key(self, frame: _Frame, text: str, mark: Mark) -> None:
         frame.key = text

@@ -1,6 +1,7 @@
 """Steps of the timeline: one fault each, when it begins, how long it lasts, and what modifies it.
 
-Belongs here: the fields of a step and what must hold within one step. What concerns several steps is checked in ``names`` and ``times``.
+Belongs here: the fields of a step and what must hold within one step. What concerns several steps is
+checked in ``names`` and ``times``.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ from runner.scenario import later
 from runner.scenario.mentions import Context, collect
 from runner.scenario.model import Flap, Repeat, Roll, Spread, Step, That
 from runner.scenario.predicates import read_that
-from runner.scenario.problems import Loc, nearest_or_all
+from runner.scenario.problems import Loc, misspelt, nearest_or_all
 from runner.scenario.reading import fill, keys_of
 
 NAME = r"[a-z][a-z0-9_-]*"
 NameField = Annotated[str, Field(pattern=f"^{NAME}$")]
-ThatField = Annotated[Any, WithJsonSchema({"$ref": "#/$defs/that"})]
+ThatField = Annotated[Any, WithJsonSchema({"title": "that"})]
 
 
 def _lasting(value: Any) -> Any:
@@ -121,7 +122,9 @@ STEP_KEYS = frozenset(keys_of(StepFields))
 
 @dataclass(frozen=True)
 class Draft:
-    """A step that was read, with what is needed to check it against others. ``step`` is None where it is not usable."""
+    """A step that was read, with what is needed to check it against others. ``step`` is None where it is not
+    usable.
+    """
 
     index: int
     loc: Loc
@@ -158,8 +161,8 @@ def read_step(raw: Any, loc: Loc, name: str, index: int, context: Context, line:
         return draft
     collect(fields, raw, loc, context)
     parts = _modifiers(fields, raw, loc, context)
-    if cls is not None or kind == "":
-        _within_one_step(fields, raw, loc, kind, cls.momentary if cls else None, context)
+    one = len([k for k in raw if k in context.faults or k in later.FAULTS]) == 1
+    _within_one_step(fields, raw, loc, kind, cls.momentary if cls and one else None, context)
     context.step = -1
     if fault is None:
         return draft
@@ -243,9 +246,14 @@ def _within_one_step(
     def bad(key: str, message: str) -> None:
         context.report.add((*loc, key), message, key=True)
 
-    if "at" not in raw and "when" not in raw:
+    known = [*STEP_KEYS, *context.faults, *later.FAULTS]
+
+    def there(key: str) -> bool:
+        return key in raw or misspelt(key, raw, known)
+
+    if not there("at") and not there("when"):
         context.report.add(loc, "a step needs 'at' (a moment) or 'when' (a predicate, with 'within')")
-    if "when" in raw and "within" not in raw:
+    if "when" in raw and not there("within"):
         bad("when", "'when' needs 'within': how long it is waited for, at most")
     if "within" in raw and "when" not in raw:
         bad("within", "'within' belongs to 'when', which this step has not")
@@ -253,7 +261,7 @@ def _within_one_step(
         for key in ("for", "until", "flap", "onset", "heal"):
             if key in raw:
                 bad(key, f"'{kind}' is over at once: it takes no '{key}'")
-    elif momentary is False and "for" not in raw:
+    elif momentary is False and not there("for"):
         more = " beside 'until'" if "until" in raw else ""
         context.report.add(
             (*loc, kind), f"'{kind}' lasts: say 'for' how long{more} ('for: rest' to the end)", key=True

@@ -1,6 +1,8 @@
-"""When steps begin and end, as far as a file can tell, and what of it cannot be: before the start, after the end, in a circle.
+"""When steps begin and end, as far as a file can tell, and what of it cannot be: before the start, after the
+end, in a circle.
 
-Belongs here: arithmetic on moments that needs no nodes. What the plan makes of them is the plan's business.
+Belongs here: arithmetic on moments that needs no nodes. What the plan makes of them is the plan's
+business.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ from runner.scenario.steps import Draft
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds on the timeline at which a step begins and ends at the earliest; ``exact`` where it will be then."""
+    """Seconds on the timeline at which a step begins and ends at the earliest; ``exact`` where it will be
+    then.
+    """
 
     start: float
     end: float | None
@@ -34,7 +38,9 @@ class _Clock:
     open: list[str] = field(default_factory=list)
 
     def seconds(self, duration: Duration | None) -> float | None:
-        """The length in seconds; None where there is none or its unit is not known (which is reported elsewhere)."""
+        """The length in seconds; None where there is none or its unit is not known (which is reported
+        elsewhere).
+        """
         if duration is None:
             return None
         try:
@@ -69,7 +75,9 @@ class _Clock:
         return Times(start, end, exact, exact and exact_length)
 
     def length(self, step: Step) -> tuple[float | None, bool]:
-        """How long a step lasts at least, trials and all, and whether that is certain; None: to the end of the run."""
+        """How long a step lasts at least, trials and all, and whether that is certain; None: to the end of
+        the run.
+        """
         if step.lasting == "rest":
             return None, True
         lasting = self.seconds(step.lasting if isinstance(step.lasting, Duration) else Duration(0))
@@ -139,7 +147,8 @@ def check_times(
         if times is not None and most is not None and times.start >= most:
             context.report.add(
                 (*draft.loc, "at" if "at" in draft.raw else "when"),
-                f"step '{draft.name}' would begin at {times.start:g}s, and limits.time ends the run at {limits.time}",
+                f"step '{draft.name}' would begin at {times.start:g}s, and limits.time ends the run "
+                f"at {limits.time}",
             )
     return clock.known
 
@@ -154,20 +163,22 @@ def _lengths(draft: Draft, step: Step, clock: _Clock) -> None:
     if lasting is not None and lasting <= 0:
         bad("for", f"a fault must last longer than {step.lasting}")
         return
-    for key, over in (("within", step.within), ("repeat", step.repeat and step.repeat.every)):
+    for key, over in (("within", step.within), ("repeat", step.repeat.every if step.repeat else None)):
         if over is not None and clock.seconds(over) == 0:
             bad(key, f"'{over}' is no time at all")
     if step.onset is not None and lasting is not None and (clock.seconds(step.onset.over) or 0) >= lasting:
         bad(
             "onset",
-            f"targets come in over {step.onset.over}, and the first goes out after {step.lasting}: nobody would be hit together",
+            f"targets come in over {step.onset.over}, and the first goes out after {step.lasting}: "
+            "nobody would be hit together",
         )
     if step.flap is not None:
         every, on = clock.seconds(step.flap.every), clock.seconds(step.flap.lasting)
         if every is not None and on is not None and not 0 < on < every:
             bad(
                 "flap",
-                f"on for {step.flap.lasting} of every {step.flap.every} is no flapping: 'for' must be less than 'every'",
+                f"on for {step.flap.lasting} of every {step.flap.every} is no flapping: 'for' must be "
+                "less than 'every'",
             )
         elif every is not None and lasting is not None and every > lasting:
             bad("flap", f"one flap takes {step.flap.every}, longer than the step ({step.lasting})")
@@ -177,7 +188,8 @@ def _lengths(draft: Draft, step: Step, clock: _Clock) -> None:
         if every is not None and step.repeat.times > 1 and 0 < every <= lasting + heal and step.until is None:
             bad(
                 "repeat",
-                f"a trial every {step.repeat.every} begins before the one before ends ({step.lasting}): they would overlap",
+                f"a trial every {step.repeat.every} begins before the one before ends "
+                f"({step.lasting}): they would overlap",
             )
 
 
@@ -190,11 +202,10 @@ def check_phases(expected: Sequence[Expected], names: Names, context: Context) -
         word = one.raw.get(one.phase)
         draft = names.steps.get(is_trial(word)[0]) if isinstance(word, str) else None
         where = (*one.loc, one.phase)
-        if word == "faults" and one.phase == "after" and names.steps:
-            if all(d.step is not None and d.step.lasting == "rest" for d in names.steps.values()):
-                context.report.add(
-                    where, "every fault lasts to the end of the run ('for: rest'): there is no 'after'"
-                )
+        if word == "faults" and one.phase == "after" and names.steps and _all_to_the_end(names):
+            context.report.add(
+                where, "every fault lasts to the end of the run ('for: rest'): there is no 'after'"
+            )
         if draft is None or draft.step is None:
             continue
         step = draft.step
@@ -208,6 +219,10 @@ def check_phases(expected: Sequence[Expected], names: Names, context: Context) -
             _during(one, draft, step, clock, context)
 
 
+def _all_to_the_end(names: Names) -> bool:
+    return all(d.step is not None and d.step.lasting == "rest" for d in names.steps.values())
+
+
 def _during(one: Expected, draft: Draft, step: Step, clock: _Clock, context: Context) -> None:
     assert one.made is not None
     lasting = clock.seconds(step.lasting) if isinstance(step.lasting, Duration) else None
@@ -217,5 +232,6 @@ def _during(one: Expected, draft: Draft, step: Step, clock: _Clock, context: Con
     if within >= lasting:
         context.report.add(
             (*one.loc, "within"),
-            f"within {one.made.within} of a step that lasts {step.lasting}: nothing of '{draft.name}' would be left to judge",
+            f"within {one.made.within} of a step that lasts {step.lasting}: nothing of '{draft.name}' "
+            "would be left to judge",
         )

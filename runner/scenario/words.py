@@ -1,4 +1,6 @@
-"""Words of commands: kept as they were written, whatever YAML would make of them (``1.10``, ``0x1F``, ``true``)."""
+"""Words of commands: kept as they were written, whatever YAML would make of them (``1.10``, ``0x1F``,
+``true``).
+"""
 
 from __future__ import annotations
 
