@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from faults.model import NetworkModel
-
 from runner.engine.clock import RunClock, shift
 from runner.networks.link import AgentLink
 from runner.plan.changes import changes
@@ -98,6 +97,7 @@ class Conductor:
             at=at,
             done=done,
             key=change.key,
+            events=[dict(e) for e in change.events],
             problems=list(event.get("problems", ())),
         )
         for follow in self.on_begun:

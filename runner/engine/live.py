@@ -7,22 +7,22 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
-from faults.fault import NodeInfo
-
 import runner
+from faults.fault import NodeInfo
 from runner.engine.clock import RunClock
 from runner.engine.conductor import Conductor
+from runner.engine.control import ControlServer
+from runner.engine.hand import Hand
 from runner.engine.sampler import Sampler
 from runner.engine.stop import Stop
 from runner.engine.triggers import Triggers
 from runner.engine.windows import closes_at
 from runner.engine.witness import SWEEP_OVER, Witness, reach_of
 from runner.judge.live import Watch
-from runner.networks.base import NetworkError
 from runner.networks.link import LinkError
 from runner.networks.local import LocalDriver
 from runner.observers.observer import Observer, catalogue, from_mapping
-from runner.plan.model import Change, Plan, Trial
+from runner.plan.model import Plan, Trial
 from runner.records.directory import RunDirectory
 from runner.records.journal import Writer
 from runner.scenario.model import Scenario
@@ -31,6 +31,7 @@ TICK_S = 0.05
 DEFAULT_EVERY_S = 0.5
 STEADY_WITHIN_S = 60.0
 HEAL_WITHIN_S = 5.0
+LAST_LOOK_S = 0.6
 PASSED_ON = ("started", "exited", "down", "paused", "resumed", "clock", "lapsed", "lease", "problem")
 INSTANTS = ("at", "from", "to", "since")
 
@@ -77,7 +78,11 @@ class Live:
         self._renewed = float("-inf")
         self._ended = False
         self._gone = False
-        self.left: list[str] = []
+        self._control: ControlServer | None = None
+        self.waiting: dict[int, list[Callable[[Mapping[str, Any]], None]]] = {}
+        """Commands started by hand that run: pid → who waits for their end."""
+        self.codes: dict[int, int] = {}
+        self._why = ("error", "ended early")
 
     def __enter__(self) -> Live:
         return self
@@ -85,7 +90,7 @@ class Live:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.left += self.driver.close()
+        self.take_down()
         self._journal.close()
 
     def write(self, event: str, *, t: float | None = None, **fields: Any) -> None:
@@ -101,10 +106,10 @@ class Live:
 
     def bring_up(self) -> None:
         """Start the network and the observation. Raises NetworkError, LinkError."""
-        self._write_header(self._plan.nodes)
-        self.driver.open(self._directory.path, on_event=self._events.put)
-        nodes = self.driver.nodes
-        self._write_header(nodes)
+        try:
+            self.driver.open(self._directory.path, on_event=self._events.put)
+        finally:
+            self._write_header(self.driver.nodes)
         link = self.driver.link
         self.conductor = Conductor(self._plan, link, self.clock, lease_s=self._lease_s, write=self.write)
         self._witness = Witness(link, self.clock, self._names, self._plan.seed, self.write)
@@ -115,6 +120,7 @@ class Live:
         self.driver.start(lambda text: self.write("progress", text=text))
         self._observe()
         self._witness.watch(self._plan)
+        self._control = ControlServer(self._directory.path, self._events.put)
 
     def _write_header(self, nodes: Any) -> None:
         s = self._scenario
@@ -200,12 +206,16 @@ class Live:
         if found.abort or found.unmet:
             self.end("abort", found.abort or found.unmet)
         elif found.plan is not None:
-            before = {t.name: t for t in self.conductor.plan.trials}
-            self.conductor.set_plan(found.plan)
-            for trial in found.plan.trials:
-                if before.get(trial.name) != trial:
-                    self._write_step(trial)
-            self._witness.watch(found.plan)
+            self.go_on_with(found.plan)
+
+    def go_on_with(self, plan: Plan) -> None:
+        """Follow another plan from now on; trials that are new or changed are journalled."""
+        before = {t.name: t for t in self.conductor.plan.trials}
+        self.conductor.set_plan(plan)
+        for trial in plan.trials:
+            if before.get(trial.name) != trial:
+                self._write_step(trial)
+        self._witness.watch(plan)
 
     def _write_step(self, trial: Trial) -> None:
         zero = self.clock.zero or 0.0
@@ -256,6 +266,12 @@ class Live:
             )
         elif name == "gone":
             self._gone = True
+        elif name == "exec-exit":
+            self.codes[event["pid"]] = event["code"]
+            for reply in self.waiting.pop(event["pid"], ()):
+                reply({"code": event["code"]})
+        elif name == "control":
+            Hand(self).take(event["message"], event["reply"])
         elif name in PASSED_ON:
             fields = {
                 k: self._time(v) if k in INSTANTS and v is not None else v
@@ -285,43 +301,61 @@ class Live:
             self._ended = True
             self._why = (why, detail)
 
-    def heal(self) -> list[str]:
-        """Make the network healthy again and say what could not be undone."""
-        why, detail = getattr(self, "_why", ("error", "ended early"))
-        left: list[str] = []
-        self.write("heal", why=why)
-        if hasattr(self, "conductor") and not self._gone:
-            left = self._heal_and_wait()
-        self.write("healed", left=left)
-        self.write("end", why=why, detail=detail, kept=False)
-        return left
+    def ask_to_end(self, why: str) -> None:
+        """End as if a signal had come."""
+        self._stop.ask(why)
 
-    def _heal_and_wait(self) -> list[str]:
+    @property
+    def why(self) -> str:
+        """Why it ended before its time, in words; empty where it ran to its end."""
+        return self._why[1]
+
+    def heal(self) -> list[str]:
+        """Make the network healthy again; what could not be undone, in words."""
+        self.write("heal", why=self._why[0])
+        if not hasattr(self, "conductor") or self._gone:
+            return []
         try:
-            key = self.conductor.heal()
-            until = self.clock.now() + HEAL_WITHIN_S
-            while not self.conductor.has_begun(key) and not self._gone and not self._stop.urgent:
-                self._take_events(TICK_S)
-                self._keep_up()
-                if self.clock.now() > until:
-                    return [f"the agent did not report a healthy network within {HEAL_WITHIN_S:g} s"]
-            quiet = self.clock.now() + 1.0
-            while self.clock.now() < quiet and not self._gone and not self._stop.urgent:
-                self._take_events(TICK_S)
-                self._keep_up()
+            return self._heal_and_watch()
         except LinkError as error:
             return [] if self._gone else [str(error)]
-        return []
 
-    def stay(self, stop: Stop) -> None:
-        """Keep the network up until the next signal."""
-        asked = stop.asked
-        self.write(
-            "progress", text=f"the network stays up until Ctrl-C; run directory {self._directory.path}"
-        )
-        while stop.asked == asked and not self._gone:
+    def _heal_and_watch(self) -> list[str]:
+        key = self.conductor.heal()
+        until = self.clock.now() + HEAL_WITHIN_S
+        while not self.conductor.has_begun(key):
+            if self._gone or self._stop.urgent:
+                return []
+            if self.clock.now() > until:
+                return [f"the agent did not report a healthy network within {HEAL_WITHIN_S:g} s"]
             self._take_events(TICK_S)
             self._keep_up()
+        until = self.clock.now() + LAST_LOOK_S
+        while self.clock.now() < until and not self._gone and not self._stop.urgent:
+            self._take_events(TICK_S)
+            self._keep_up()
+        return []
+
+    def take_down(self) -> list[str]:
+        """End the network and everything that was made for it; what is left, in words."""
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+        return self.driver.close()
+
+    def finish(self, left: list[str], *, kept: bool) -> None:
+        """Journal how the run ended."""
+        self.write("healed", left=left)
+        self.write("end", why=self._why[0], detail=self._why[1], kept=kept)
+
+    def stay(self) -> None:
+        """Keep the network up until the next signal, ``seatrial down`` or the agent's end."""
+        asked = self._stop.asked
+        while self._stop.asked == asked and not self._gone:
+            self._take_events(TICK_S)
+            self._keep_up()
+            self.conductor.send_ahead()
+            self._witness.do_due()
 
 
 def _node(node: NodeInfo) -> dict[str, Any]:
@@ -339,6 +373,3 @@ def _node(node: NodeInfo) -> dict[str, Any]:
 
 def _units(units: Any) -> Any:
     return None if units is None else sorted(list(u) if isinstance(u, tuple) else u for u in units)
-
-
-__all__ = ["Change", "Live", "NetworkError", "observer_of"]

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from faults.fault import Chosen
-
 from runner.engine.live import Live
 from runner.engine.stop import Stop
 from runner.judge.judge import judge
@@ -22,6 +21,7 @@ from runner.networks.link import LinkError
 from runner.networks.local import describe_nodes
 from runner.plan.make import PlanError, make
 from runner.plan.model import Plan
+from runner.plan.picture import as_json
 from runner.records.directory import RunDirectory
 from runner.records.journal import Reader
 from runner.records.verdict import Verdict
@@ -83,23 +83,33 @@ def run_scenario(
         return Outcome(BAD_INPUT, "the plan is refused", problems=tuple(map(str, error.problems)))
     directory = RunDirectory.create(out, scenario.name)
     directory.write_scenario(scenario)
+    directory.write_plan(as_json(plan))
     with stop or Stop() as stopping, Live(plan, directory, options.lease_s, listener, stopping) as live:
-        message, left = "", list[str]()
         try:
             live.bring_up()
             live.follow_timeline(options.timeout_s)
         except (NetworkError, LinkError) as error:
-            message = str(error)
-            live.end("error", message)
-        except Exception as error:
+            live.end("error", str(error))
+        except BaseException as error:
             live.end("error", f"internal error: {error!r}")
+            live.finish(live.heal() + live.take_down(), kept=False)
             raise
-        finally:
-            left = live.heal()
+        left = live.heal()
+        kept = _is_kept(options.keep, scenario, directory) and not stopping.asked
+        if not kept:
+            left += live.take_down()
+        live.finish(left, kept=kept)
         verdict = judge(scenario, Reader(directory.journal).events())
         directory.write_verdict(verdict)
-        if options.keep == "always" or (options.keep == "on_violation" and verdict.verdict == "violated"):
-            live.stay(stopping)
-    left += live.left
+        if kept:
+            live.write("kept", verdict=verdict.verdict, reasons=list(verdict.reasons))
+            live.stay()
+            left += live.take_down()
     code = NOT_HEALED if left else verdict.exit_code
-    return Outcome(code, message or "; ".join(left), directory.path, verdict)
+    return Outcome(code, live.why or "; ".join(left), directory.path, verdict)
+
+
+def _is_kept(keep: Keep, scenario: Scenario, directory: RunDirectory) -> bool:
+    if keep == "on_violation":
+        return judge(scenario, Reader(directory.journal).events()).verdict == "violated"
+    return keep == "always"

@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from faults.fields import Targets
 from runner.engine.clock import RunClock
 from runner.engine.conductor import LEAD_S
 from runner.judge.live import Watch
 from runner.plan import make as planning
-from runner.plan.model import Plan
+from runner.plan.model import Plan, Trial
 from runner.predicates.predicate import Answer
-from runner.scenario.model import Abort, Step
+from runner.scenario.model import Abort, All, Is, Named, Not, Step, That
 
-GRACE_S = 1.0
+SETTLE_S = 1.0
+"""How long after a batch of a roll began the next is decided at the earliest: answers from before it must be gone."""
 
 
 @dataclass
@@ -48,6 +50,10 @@ class Triggers:
                     return Outcome(unmet=unmet)
             if step.until is not None:
                 changed = self._until(changed, step, now)
+            if step.roll is not None and step.roll.next is not None:
+                changed, unmet = self._roll(changed, step, step.roll.next, now)
+                if unmet:
+                    return Outcome(unmet=unmet)
         return Outcome(plan=changed if changed is not plan else None, abort=self._abort(plan, now))
 
     def _open_step(self, plan: Plan, step: Step, now: float) -> tuple[Plan, str]:
@@ -87,6 +93,24 @@ class Triggers:
                 plan = planning.finish(plan, trial.name, now + LEAD_S)
         return plan
 
+    def _roll(self, plan: Plan, step: Step, condition: That, now: float) -> tuple[Plan, str]:
+        for trial in plan.trials:
+            if trial.step != step.name or not trial.pending:
+                continue
+            began, names = _last_batch(trial)
+            if now < began + SETTLE_S:
+                continue
+            finding = self._watch.evaluate(aimed(condition, names), since=began)
+            if finding.answer is Answer.HELD:
+                return planning.activate_batch(plan, trial.name, now + LEAD_S), ""
+            within = step.roll.within if step.roll else None
+            if within is not None and now > began + within.seconds(plan.scenario.network.units):
+                return (
+                    plan,
+                    f"'{step.name}' stopped at {', '.join(names)}: not met within {within} ({finding.reason})",
+                )
+        return plan, ""
+
     def _abort(self, plan: Plan, now: float) -> str:
         for number, abort in enumerate(plan.scenario.abort):
             finding = self._watch.evaluate(abort.when, since=0.0)
@@ -101,3 +125,25 @@ class Triggers:
 
 def _hold(abort: Abort, plan: Plan) -> float:
     return abort.hold.seconds(plan.scenario.network.units)
+
+
+def _last_batch(trial: Trial) -> tuple[float, tuple[str, ...]]:
+    """When a trial's last batch began, and whom it hit."""
+    last = max(trial.spans, key=lambda s: s.start_s)
+    began = last.start_s if last.end_s is None else last.end_s
+    units = last.units if last.units is not None else frozenset(trial.chosen.targets)
+    return began, tuple(sorted({n for u in units for n in ((u,) if isinstance(u, str) else u)}))
+
+
+def aimed(that: That, names: tuple[str, ...]) -> That:
+    """The condition asked of these nodes alone, where it names no targets of its own."""
+    if isinstance(that, All):
+        return All(tuple(aimed(part, names) for part in that.parts), that.name)
+    if isinstance(that, Not):
+        return Not(aimed(that.inner, names))
+    if isinstance(that, Is):
+        return Is(that.bound, Targets(of=names), that.share) if that.targets == Targets() else that
+    predicate = that.predicate
+    if isinstance(predicate, Targets) and predicate.of is None:
+        return Named(predicate.model_copy(update={"of": names}), that.text)
+    return that

@@ -4,41 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from runner.plan.model import Plan, Trial
+from runner.plan.model import Plan
+from runner.plan.windows import trial_windows
 from runner.scenario.model import Expectation
 
-DEFAULT_HOLD_S = 3.0
 AFTER_LAST_S = 1.0
+"""A last look at the network after the last window, so that the sample at its edge is there."""
 
 
 def closes_at(plan: Plan, expectations: Iterable[Expectation]) -> float | None:
-    """The timeline instant at which the run may end; None while an open step keeps it unknown.
+    """The timeline instant at which the run may end; None while an open step or a roll keeps it unknown.
 
-    A trial without an end (``for: rest``) lasts as long as the windows of all others, and its ``during`` for its own.
+    A trial without an end (``for: rest``) lasts as long as the windows of all others.
     """
-    if plan.open_steps:
+    if plan.open_steps or any(t.pending for t in plan.trials):
         return None
-    ends = [t.end_s if t.end_s is not None else t.start_s for t in plan.trials]
-    last = max(ends, default=0.0) + AFTER_LAST_S
+    last = max((t.start_s if t.end_s is None else t.end_s for t in plan.trials), default=0.0)
     for expectation in expectations:
-        for start in _opens_at(expectation, plan.trials):
-            last = max(last, start + length_s(expectation, plan) + AFTER_LAST_S / 2)
-    return last
-
-
-def length_s(expectation: Expectation, plan: Plan) -> float:
-    """``within`` and ``hold`` of an expectation together, in seconds."""
-    units = plan.scenario.network.units
-    within = expectation.within.seconds(units) if expectation.within else 0.0
-    hold = expectation.hold.seconds(units) if expectation.hold else DEFAULT_HOLD_S
-    return within + hold
-
-
-def _opens_at(expectation: Expectation, trials: tuple[Trial, ...]) -> list[float]:
-    if expectation.phase == "after":
-        return [
-            t.end_s for t in trials if t.end_s is not None and expectation.of in ("faults", t.step, t.name)
-        ]
-    if expectation.phase == "during":
-        return [t.start_s for t in trials if t.end_s is None and expectation.of in (t.step, t.name)]
-    return []
+        for window in trial_windows(plan, expectation):
+            last = max(last, window.opens_s, window.closes_s or 0.0)
+    return last + AFTER_LAST_S

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from faults.model import NetworkModel
-
 from runner.engine.clock import RunClock
 from runner.networks.link import AgentLink, LinkError
 from runner.plan.changes import fold

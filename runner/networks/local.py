@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -18,9 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from faults.select import matching
-
-from faults.fault import NodeInfo
+from faults.fault import NodeInfo, Pool
+from faults.select import select
 from runner.networks import commands
 from runner.networks.base import NetworkError, Report
 from runner.networks.description import Group, Network, Setup
@@ -114,12 +114,9 @@ class LocalDriver:
         left: list[str] = []
         if self._agent is None:
             return left
-        try:
+        with contextlib.suppress(LinkError):  # its end takes everything along, which is checked below
             left += self.link.request("bye", within_s=EXIT_WITHIN_S)["left"]
-        except (LinkError, AttributeError, KeyError, TypeError):
-            pass  # its end takes everything along, which is checked below
-        if hasattr(self, "link"):
-            self.link.close()
+        self.link.close()
         try:
             self._agent.wait(EXIT_WITHIN_S)
         except subprocess.TimeoutExpired:
@@ -130,7 +127,7 @@ class LocalDriver:
         self._agent = None
         return left
 
-    def restart_group(self, name: str) -> Group:
+    def group_of(self, name: str) -> Group:
         """The group of a node."""
         return next(g for g in self.network.groups if name in g.members)
 
@@ -174,12 +171,12 @@ class LocalDriver:
         return everyone
 
     def _words(self, node: NodeInfo) -> list[str]:
-        group = self.restart_group(node.name)
+        group = self.group_of(node.name)
         everyone = self._values()
         return commands.substitute_all(group.run, everyone[node.name], everyone)
 
     def _described(self, node: NodeInfo, words: Sequence[str]) -> dict[str, Any]:
-        group = self.restart_group(node.name)
+        group = self.group_of(node.name)
         env: dict[str, str] = {}
         if node.address:
             everyone = self._values()
@@ -197,8 +194,8 @@ class LocalDriver:
         }
 
     def _devnet_config(self, node: NodeInfo, group: Group) -> dict[str, Any]:
-        builtin = [n for n in self.nodes if self.restart_group(n.name).use == "devnet"]
-        boot = self.restart_group(builtin[0].name)
+        builtin = [n for n in self.nodes if self.group_of(n.name).use == "devnet"]
+        boot = self.group_of(builtin[0].name)
         peers = [n for n in builtin if n.name in boot.members] if len(self.network.groups) > 1 else builtin
         layer = group.options.get("layer")
         return {
@@ -248,7 +245,7 @@ class LocalDriver:
         if item.targets is None:
             self._set_up_once(item, None)
             return
-        for name in matching(item.targets, self.nodes):
+        for name in select(item.targets, Pool(tuple(self.nodes), random.Random(0))):
             self._set_up_once(item, name)
 
     def _set_up_once(self, item: Setup, name: str | None) -> None:

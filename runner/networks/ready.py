@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runner.networks.local import LocalDriver
 
 POLL_S = 0.05
+ABSENT_S = 1.0
 DEVNET_READY = Ready(port=7001, within=Duration(30))
 
 
@@ -24,6 +25,7 @@ def wait_ready(driver: LocalDriver, group: Group) -> None:
         return
     deadline = time.monotonic() + ready.within.seconds()
     waiting = list(group.members)
+    absent_since: dict[str, float] = {}
     while waiting:
         waiting = _not_ready(driver, ready, waiting)
         if waiting and time.monotonic() > deadline:
@@ -32,7 +34,7 @@ def wait_ready(driver: LocalDriver, group: Group) -> None:
                 f"{_missing(ready)}; see {driver.log_of(waiting[0])}"
             )
         if waiting:
-            _dead(driver, waiting)
+            _refuse_dead(driver, waiting, absent_since)
             time.sleep(POLL_S)
 
 
@@ -69,12 +71,14 @@ def _missing(ready: Ready) -> str:
     return f"'{ready.log}' is not in the log" if ready.log is not None else f"{ready.http} does not answer"
 
 
-def _dead(driver: LocalDriver, names: list[str]) -> None:
+def _refuse_dead(driver: LocalDriver, names: list[str], absent_since: dict[str, float]) -> None:
+    """Stop waiting for a node that has no process for longer than a start can take to become visible."""
     members = driver.link.request("members", nodes=names)
     for name in names:
-        if not members.get(name):
+        if members.get(name):
+            absent_since.pop(name, None)
+        elif time.monotonic() - absent_since.setdefault(name, time.monotonic()) > ABSENT_S:
             log = driver.log_of(name)
             tail = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []
-            raise NetworkError(
-                f"{name} ended before it was ready" + (f": {tail[0][:300]}" if tail else "") + f"; see {log}"
-            )
+            said = f": {tail[0][:300]}" if tail else ""
+            raise NetworkError(f"{name} ended before it was ready{said}; see {log}")
