@@ -1,6 +1,7 @@
 """What a node is told when it is started: who it is, who else there is, and the beat of the layers.
 
-The node order (and with it every bitmap) comes from the names alone, so that two nodes never disagree about it.
+The node order (and with it every bitmap) comes from the names alone, so that two nodes never disagree about
+it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ class BadConfig(ValueError):
 
 @dataclass(frozen=True)
 class Config:
-    """A node's settings. Times are seconds, ``genesis`` is wall-clock seconds, stakes are any positive numbers.
+    """A node's settings. Times are seconds, ``genesis`` is wall-clock seconds, stakes are any positive
+    numbers.
 
-    ``peers`` are the addresses known at the start (others are learnt from peers); ``stakes`` holds every node of the network.
+    ``peers`` are the addresses known at the start (others are learnt from peers); ``stakes`` holds every node
+    of the network.
     """
 
     name: str

@@ -1,21 +1,28 @@
 """Who proposes, who votes for what, and what is final.
 
-The rules are those of Casper FFG (Buterin, Griffith 2017) with a checkpoint in every layer, preceded by a round without promises:
+The rules are those of Casper FFG (Buterin, Griffith 2017) with a checkpoint in every layer, preceded by a
+round without promises:
 
-1. A proposer of the layer offers a block on its head. Everybody *acks* the best block of the layer; acks bind nobody.
-2. Who sees acks of more than two thirds for a block of the layer *votes*: a link from its newest justified block (the source) to that block (the
-   target), the vote on disk first. It votes at most once a layer, in growing layers, with sources that never get older.
-3. A link with votes of more than two thirds justifies its target; if source and target are in consecutive layers the source is final.
+1. A proposer of the layer offers a block on its head. Everybody *acks* the best block of the layer; acks bind
+   nobody.
+2. Who sees acks of more than two thirds for a block of the layer *votes*: a link from its newest justified
+   block (the source) to that block (the target), the vote on disk first. It votes at most once a layer, in
+   growing layers, with sources that never get older.
+3. A link with votes of more than two thirds justifies its target; if source and target are in consecutive
+   layers the source is final.
 
-Why two conflicting blocks are never final. Say s (layer f) is final by the link s→t (layer f+1), and c is the justified block of the lowest layer ≥ f that does
-not descend from s. Any two quorums share more than a third, so some node voted in both; one vote a layer rules out f and f+1 for c. The
-link to c starts at a block below f (otherwise c would descend from s, or not be the lowest). So that node voted s→t in layer f+1 and
-later, in c's layer, from a source older than s: forbidden by rule 2.
-Because of the round of acks, nobody binds himself on a side of a split or with a clock that has no quorum, and so nobody is locked after it.
+Why two conflicting blocks are never final. Say s (layer f) is final by the link s→t (layer f+1), and c is the
+justified block of the lowest layer ≥ f that does not descend from s. Any two quorums share more than a third,
+so some node voted in both; one vote a layer rules out f and f+1 for c. The link to c starts at a block below
+f (otherwise c would descend from s, or not be the lowest). So that node voted s→t in layer f+1 and later, in
+c's layer, from a source older than s: forbidden by rule 2. Because of the round of acks, nobody binds himself
+on a side of a split or with a clock that has no quorum, and so nobody is locked after it.
 
-A node without memory (a first start, or a disk that was lost) does not vote until it has seen fresh votes of nodes with a third of the stake: each quorum it may
-have been in has one of those, whose source is at least as new as any that it forgot. Only where more than two thirds say in one layer that they remember nothing
-does it begin without: that is a first start (or the loss of more than a third of all disks at once, beyond what any quorum bears).
+A node without memory (a first start, or a disk that was lost) does not vote until it has seen fresh votes of
+nodes with a third of the stake: each quorum it may have been in has one of those, whose source is at least as
+new as any that it forgot. Only where more than two thirds say in one layer that they remember nothing does it
+begin without: that is a first start (or the loss of more than a third of all disks at once, beyond what any
+quorum bears).
 """
 
 from __future__ import annotations
@@ -64,10 +71,11 @@ class Consensus(Peering):
         self.blank = True
         self.recall_after: int | None = None
         self.recalled = 0
+        self.recalled_source = 0
         self.mine = 1 << config.number
         self.everybody = (1 << len(config.names)) - 1
 
-    # -- rules that a known bug may break ---------------------------------------------------------------------------
+    # -- rules that a known bug may break --
 
     def has_quorum(self, bits: int) -> bool:
         """More than two thirds of the stake."""
@@ -95,10 +103,13 @@ class Consensus(Peering):
         """The tally of a layer, empty at first."""
         return self.tallies.setdefault(layer, Tally())
 
-    # -- blocks -----------------------------------------------------------------------------------------------------
+    # -- blocks --
 
     def accept(self, block: Block, sender: str, now: Now, *, synced: bool = False) -> bool:
-        """Takes in a block from a peer or of our own. Raises ``Orphan``; all other refusals are logged and answer False."""
+        """Takes in a block from a peer or of our own.
+
+        Raises ``Orphan``; all other refusals are logged and answer False.
+        """
         if self.ledger.knows(block.hash):
             return True
         if self.is_future(block.layer, now):
@@ -144,7 +155,7 @@ class Consensus(Peering):
             self.proposed = self.layer
             self.accept(block, "ourselves", now)
 
-    # -- acks and votes -----------------------------------------------------------------------------------------------
+    # -- acks and votes --
 
     def ack(self, phase: float) -> None:
         """Acks the head if it is of this layer and those before its proposer had their chance."""
@@ -159,11 +170,11 @@ class Consensus(Peering):
         self.tally(self.layer).acks[head.hash] = (bits | self.mine, blank | (self.mine if self.blank else 0))
         self.version += 1
 
-    def vote(self, now: Now) -> None:
+    def vote(self) -> None:
         """Votes, bindingly, where there is a quorum of acks; on disk before it can be sent."""
         source = self.ledger.justified
         for target in self.candidates():
-            if not self.may_vote(target, source) or not self.remembers(target, now):
+            if not self.remembers(target) or not self.may_vote(target, source):
                 continue
             if target.hash == source.hash or not self.ledger.descends(target, source):
                 continue
@@ -175,16 +186,18 @@ class Consensus(Peering):
             self.version += 1
             self.certify(Vote(target.layer, *key, votes[key]))
 
-    def remembers(self, target: Block, now: Now) -> bool:
+    def remembers(self, target: Block) -> bool:
         """Whether this node may vote as far as its memory goes; it may have to be regained first."""
         if not self.blank:
             return True
         _, blank = self.tally(target.layer).acks.get(target.hash, (0, 0))
-        if 3 * self.config.weight(self.recalled) >= self.config.total or self.has_quorum(blank):
-            self.blank = False
-            self.out.append(Store(["r"]))
-            return True
-        return False
+        if 3 * self.config.weight(self.recalled) < self.config.total and not self.has_quorum(blank):
+            return False
+        self.blank = False
+        self.voted = max(self.voted, self.recall_after or 0)
+        self.voted_source = max(self.voted_source, self.recalled_source)
+        self.out.append(Store(["r", self.voted, self.voted_source]))
+        return True
 
     def merge_ack(self, ack: Ack, link: Link, now: Now) -> None:
         """Takes in acks from a peer."""
@@ -221,6 +234,7 @@ class Consensus(Peering):
             self.version += 1
             if self.recall_after is not None and vote.layer > self.recall_after:
                 self.recalled |= votes[key] & ~self.mine
+                self.recalled_source = max(self.recalled_source, vote.source_layer)
             self.certify(Vote(vote.layer, *key, votes[key]))
         known = ("v", vote.layer, *key)
         link.known[known] = (link.known.get(known, (0, 0))[0] | got, 0)
@@ -264,7 +278,7 @@ class Consensus(Peering):
                 Log(f"refused finality of {block.height} {block.hash[:8]}: it conflicts with what is final")
             )
 
-    # -- time -------------------------------------------------------------------------------------------------------
+    # -- time --
 
     def decide(self, now: Now) -> None:
         """All that is due in the layer that our clock shows."""
@@ -276,7 +290,7 @@ class Consensus(Peering):
             return
         self.propose(now, phase)
         self.ack(phase)
-        self.vote(now)
+        self.vote()
 
     def turn(self, layer: int) -> None:
         """Another layer has begun; the clock may also have gone back."""

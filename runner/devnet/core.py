@@ -1,6 +1,7 @@
 """A whole node without its sockets, disk and clock: ``handle(now, event)`` gives what is to be done.
 
-Here is what goes over the links: blocks, acks and votes that the other end lacks, the head, and ranges of the chain for those behind.
+Here is what goes over the links: blocks, acks and votes that the other end lacks, the head, and ranges of the
+chain for those behind.
 """
 
 from __future__ import annotations
@@ -20,7 +21,11 @@ RECENT = 16
 
 
 class Core(Consensus):
-    """A node. ``records`` is what its disk holds, in the order written. Pure: no input or output, no clock, no chance but its name."""
+    """A node.
+
+    ``records`` is what its disk holds, in the order written. Pure: no input or output, no clock, no chance
+    but its name.
+    """
 
     def __init__(self, config: Config, records: Iterable[Sequence[Any]] = ()) -> None:
         super().__init__(config)
@@ -31,7 +36,7 @@ class Core(Consensus):
         self.restore(records)
         self.out.clear()
 
-    # -- the disk -----------------------------------------------------------------------------------------------------
+    # -- the disk --
 
     def restore(self, records: Iterable[Sequence[Any]]) -> None:
         """Takes up where the disk left off. A record that makes no sense is passed over."""
@@ -56,9 +61,10 @@ class Core(Consensus):
         elif kind == "p":
             self.learn(record[1], store=False)
         elif kind == "r":
+            self.voted, self.voted_source = max(self.voted, record[1]), max(self.voted_source, record[2])
             self.blank = False
 
-    # -- events -------------------------------------------------------------------------------------------------------
+    # -- events --
 
     def handle(self, now: Now, event: Event) -> list[Action]:
         """What follows from an event, in the order in which it is to be carried out."""
@@ -125,7 +131,7 @@ class Core(Consensus):
         if self.recall_after is None:
             self.recall_after = self.layer + 1
 
-    # -- blocks and ranges ----------------------------------------------------------------------------------------------
+    # -- blocks and ranges --
 
     def on_blocks(self, link: Link, blocks: list[Block], now: Now) -> None:
         """New blocks. One that does not fit yet shows that the other end has a chain that we lack."""
@@ -137,7 +143,10 @@ class Core(Consensus):
                 link.head = (block.height, block.hash)
 
     def on_range(self, link: Link, blocks: list[Block], now: Now) -> None:
-        """The part of a chain that we asked for. Where it does not fit, we ask again from further down, or no more."""
+        """The part of a chain that we asked for.
+
+        Where it does not fit, we ask again from further down, or no more.
+        """
         if link.id != self.syncing:
             return
         self.syncing = None
@@ -188,7 +197,7 @@ class Core(Consensus):
         self.syncing, self.sync_until = link.id, now.mono + SYNC_S
         self.out.append(Send(link.id, Frame(want=self.sync_from)))
 
-    # -- sending --------------------------------------------------------------------------------------------------------
+    # -- sending --
 
     def flush(self, link: Link, now: Now) -> None:
         """Sends what the other end lacks, all in one frame."""
@@ -241,7 +250,7 @@ class Core(Consensus):
                     frame.votes.append(Vote(layer, *key, bits))
                     link.known["v", layer, *key] = (seen | bits, 0)
 
-    # -- what it says of itself -------------------------------------------------------------------------------------------
+    # -- what it says of itself --
 
     def synced(self) -> bool:
         """Whether it has peers and knows of no better chain than its own."""
@@ -271,10 +280,10 @@ class Core(Consensus):
             for link in self.ups()
         ]
 
-    # -- when to come back ------------------------------------------------------------------------------------------------
+    # -- when to come back --
 
     def due_s(self, now: Now) -> float:
-        """Seconds until something is due without anything coming in; never long, since the wall clock may jump."""
+        """Seconds until something is due; never many, since the wall clock may jump."""
         config = self.config
         layer_s = config.layer_s
         start = config.start_of(self.layer)

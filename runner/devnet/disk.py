@@ -1,4 +1,5 @@
-"""A node's memory on disk: one file that only grows, a JSON list a line. What was half written when the node was killed is cut off.
+"""A node's memory on disk: one file that only grows, a JSON list a line. What was half written when the node
+was killed is cut off.
 
 Written without fsync: it must outlive the process, not the machine.
 """

@@ -1,4 +1,5 @@
-"""The messages between nodes: length-prefixed JSON, checked field by field, so that nothing malformed gets past this room.
+"""The messages between nodes: length-prefixed JSON, checked field by field, so that nothing malformed gets
+past this room.
 
 One frame holds everything that a node has for one peer at one tick.
 """
@@ -41,7 +42,10 @@ class Block:
 
 
 class Ack(NamedTuple):
-    """Who would follow ``target`` in ``layer``, without any promise. ``blank``: those of them that remember no vote of their own."""
+    """Who would follow ``target`` in ``layer``, without any promise.
+
+    ``blank``: those of them that remember no vote of their own.
+    """
 
     layer: int
     target: str
@@ -61,7 +65,10 @@ class Vote(NamedTuple):
 
 @dataclass(frozen=True)
 class Hello:
-    """The first message of both ends. ``network`` names the genesis, ``address`` is where the sender listens."""
+    """The first message of both ends.
+
+    ``network`` names the genesis, ``address`` is where the sender listens.
+    """
 
     name: str
     network: str
@@ -72,7 +79,8 @@ class Hello:
 class Frame:
     """Everything for one peer at one tick; what is absent is left out on the wire.
 
-    ``want`` asks for the sender's chain from a height on; ``range`` answers it. ``full`` turns a newcomer away.
+    ``want`` asks for the sender's chain from a height on; ``range`` answers it. ``full`` turns a newcomer
+    away.
     """
 
     hello: Hello | None = None
@@ -218,7 +226,10 @@ def decode(body: bytes) -> Frame:
 
 
 class Splitter:
-    """Cuts a byte stream into frames. ``feed`` raises ``Malformed`` on a length beyond ``MAX_FRAME`` and on bad bodies."""
+    """Cuts a byte stream into frames.
+
+    ``feed`` raises ``Malformed`` on a length beyond ``MAX_FRAME`` and on bad bodies.
+    """
 
     def __init__(self) -> None:
         self._held = bytearray()

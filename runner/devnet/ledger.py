@@ -1,7 +1,9 @@
-"""The chain as one node knows it: the finalized line, the blocks above it, the newest justified block, the head.
+"""The chain as one node knows it: the finalized line, the blocks above it, the newest justified block, the
+head.
 
-Fork choice: the longest chain over the newest justified block; ties go to the better-ranked proposer, then to the greater hash. It looks at nothing but
-blocks and that one justified block, so nodes that know the same agree. Who may vote for what is decided in ``consensus``.
+Fork choice: the longest chain over the newest justified block; ties go to the better-ranked proposer, then to
+the greater hash. It looks at nothing but blocks and that one justified block, so nodes that know the same
+agree. Who may vote for what is decided in ``consensus``.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ class Orphan(Refused):
 
 @lru_cache(maxsize=256)
 def proposers(layer: int, nodes: int) -> tuple[int, ...]:
-    """The places of those who may propose in a layer, best first: one, and four more in case the ones before are silent."""
+    """The places of those who may propose in a layer, best first: one, and four should it be silent."""
     chosen: list[int] = []
     turn = 0
     while len(chosen) < min(PROPOSERS, nodes):
@@ -100,12 +102,15 @@ class Ledger:
         at: Block | None = block
         while at is not None and at.height > ancestor.height:
             if at.hash == self.head.hash and ancestor.hash == self.justified.hash:
-                return True  # the head is over the justified block by construction: spares the long walk in a long split
+                return True  # by construction: spares the long walk in a long split
             at = self.get(at.parent)
         return at is not None and at.hash == ancestor.hash
 
     def justify(self, block: Block) -> bool:
-        """Makes a later block the root of the fork choice. False if it is not later or leaves the finalized chain."""
+        """Makes a later block the root of the fork choice.
+
+        False if it is not later or leaves the finalized chain.
+        """
         if block.layer <= self.justified.layer or not self.descends(block, self.finalized):
             return False
         self.justified = block
@@ -113,7 +118,10 @@ class Ledger:
         return True
 
     def finalize(self, block: Block) -> list[Block]:
-        """Appends the line up to ``block`` to the finalized chain, and forgets what that rules out. Empty if it would conflict."""
+        """Appends the line up to ``block`` to the finalized chain, and forgets what that rules out.
+
+        Empty if it would conflict.
+        """
         line: list[Block] = []
         at: Block | None = block
         while at is not None and at.height > self.finalized.height:
@@ -149,7 +157,10 @@ class Ledger:
         self.head = best
 
     def forget_after(self, layer: int) -> int:
-        """Drops blocks of later layers that are not justified: the clock they came from was wrong. Returns how many."""
+        """Drops blocks of later layers that are not justified: the clock they came from was wrong.
+
+        Returns how many.
+        """
         spared: set[str] = set()
         at: Block | None = self.justified
         while at is not None and at.hash in self.live:

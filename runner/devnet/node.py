@@ -1,7 +1,9 @@
-"""A node as a process: sockets, disk and clock around the core. ``python -m runner.devnet.node --config FILE`` runs one.
+"""A node as a process: sockets, disk and clock around the core.
 
-What comes from peers is dealt with at most once a tick (a twentieth of a layer), so that a hundred nodes fit on two cores; the status API is
-answered at once.
+``python -m runner.devnet.node --config FILE`` runs one.
+
+What comes from peers is dealt with at most once a tick (a twentieth of a layer), so that a hundred nodes fit
+on two cores; the status API is answered at once.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 import argparse
 import errno
 import json
-import os
 import select
 import signal
 import socket
@@ -60,7 +61,10 @@ class _Connection:
 
 
 class Node:
-    """Runs a core on real sockets until the process is ended. Raises ``OSError`` where an address or the disk cannot be used."""
+    """Runs a core on real sockets until the process is ended.
+
+    Raises ``OSError`` where an address or the disk cannot be used.
+    """
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -81,14 +85,13 @@ class Node:
         self._both.register(self._epoll, select.EPOLLIN)
         self._both.register(self._status.epoll, select.EPOLLIN)
 
-    # -- the loop -----------------------------------------------------------------------------------------------------
+    # -- the loop --
 
     def run(self) -> None:
         """Runs for ever."""
         config, final = self.config, self.core.ledger.finalized
-        self._log(
-            f"{config.name} at {config.address}:{config.port}, {len(config.names)} nodes, finalized {final.height}"
-        )
+        count = len(config.names)
+        self._log(f"{config.name} of {count} at {config.address}:{config.port}, finalized {final.height}")
         ran = 0.0
         due = time.monotonic()
         while True:
@@ -122,7 +125,7 @@ class Node:
                 peers = True
         return peers
 
-    # -- sockets ------------------------------------------------------------------------------------------------------
+    # -- sockets --
 
     def _receive(self) -> None:
         for fd, event in self._epoll.poll(0, 256):
@@ -205,7 +208,7 @@ class Node:
         self._forget(connection)
         self._tell(Closed(connection.link))
 
-    # -- what the core wants ------------------------------------------------------------------------------------------
+    # -- what the core wants --
 
     def _tell(self, event: Event) -> None:
         self._carry_out(self.core.handle(read_clocks(), event))
@@ -250,7 +253,7 @@ class Node:
             sock.close()
             self._tell(Closed(action.link))
 
-    # -- disk, log, status --------------------------------------------------------------------------------------------
+    # -- disk, log, status --
 
     def _write_disk(self) -> None:
         if self._unwritten:
@@ -304,7 +307,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, TypeError, AttributeError) as why:
         print(f"{options.config}: {why}", file=sys.stderr)
         return 2
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
     return run(config)
 
 

@@ -1,8 +1,9 @@
-"""Who a node is connected to: dialling, greeting, judging the other clock, keeping alive, choosing at most eight.
+"""Who a node is connected to: dialling, greeting, judging the other clock, keeping at most eight alive.
 
-Every node prefers the same kind of neighbours (fixed distances on a ring of all nodes), so both ends of a link want it, the graph is the same
-again after every heal, and substitutes taken during a cut give way to the neighbours that come back.
-A silent connection is closed after ``DEAD_S`` and dialled anew: TCP's own back-off after a cut must not delay recovery.
+Every node prefers the same kind of neighbours (fixed distances on a ring of all nodes), so both ends of a
+link want it, the graph is the same again after every heal, and substitutes taken during a cut give way to the
+neighbours that come back. A silent connection is closed after ``DEAD_S`` and dialled anew: TCP's own back-off
+after a cut must not delay recovery.
 """
 
 from __future__ import annotations
@@ -65,11 +66,14 @@ class Peering:
         self._started: float | None = None
         self._lonely_since: float | None = None
 
-    # -- what is wanted -------------------------------------------------------------------------------------------
+    # -- what is wanted --
 
     @cached_property
     def _distances(self) -> dict[int, int]:
-        """How far down the list of wishes a distance on the ring stands. The first four make a graph of short paths."""
+        """How far down the list of wishes a distance on the ring stands.
+
+        The first four make a graph of short paths.
+        """
         count = len(self.config.names)
         half = max(1, count // 2)
         first = [1, *(max(1, round(count ** (step / 4))) for step in (1, 2, 3))]
@@ -104,7 +108,7 @@ class Peering:
         """Named links, dialling ones included."""
         return {link.name: link for link in self.links.values() if link.name is not None}
 
-    # -- addresses ------------------------------------------------------------------------------------------------
+    # -- addresses --
 
     def learn(self, peers: dict[str, str], *, store: bool = True) -> None:
         """Takes in addresses of nodes of this network."""
@@ -122,7 +126,7 @@ class Peering:
         if store:
             self.out.append(Store(["p", fresh]))
 
-    # -- the life of a link ---------------------------------------------------------------------------------------
+    # -- the life of a link --
 
     def dial(self, name: str, now: Now) -> None:
         """Begins a connection."""
@@ -178,8 +182,11 @@ class Peering:
         return True
 
     def _keeps(self, old: Link, new: Link, now: Now) -> bool:
-        """Of two links to one node: when both are young they dialled each other, and the one that the first node dialled
-        stays; otherwise the other end has lost the old one, and the new one stays."""
+        """Which of two links to one node stays.
+
+        When both are young the ends dialled each other: the one that the first node dialled stays. Otherwise
+        the other end has lost the old one, and the new one stays.
+        """
         if not old.connected and not new.outbound:
             return False
         if now.mono - old.opened > DIAL_S:
@@ -225,14 +232,17 @@ class Peering:
         self.retry[link.name] = now.mono + self.backoff(link.name)
 
     def backoff(self, name: str) -> float:
-        """Seconds until the next attempt; short, so that a heal is noticed. The first node of a pair is quicker."""
+        """Seconds until the next attempt; short, so that a heal is noticed.
+
+        The first node of a pair is quicker.
+        """
         failures = self.failures.get(name, 0)
         self.failures[name] = failures + 1
         base = BACKOFF_S[min(failures, len(BACKOFF_S) - 1)]
         later = 0.3 if self.config.number > self.config.names.index(name) else 0.0
         return base * (0.75 + 0.5 * self._rng.random()) + later
 
-    # -- the other clock ------------------------------------------------------------------------------------------
+    # -- the other clock --
 
     def on_pong(self, link: Link, pong: tuple[float, float], now: Now) -> None:
         """Judges the other clock by a round trip; the link is up when it is right."""
@@ -253,13 +263,13 @@ class Peering:
             self.on_up(link, now)
 
     def clock_is_off(self, offset: float, trip: float) -> bool:
-        """Whether another clock differs from ours beyond the tolerance and beyond what the round trip leaves open."""
+        """Whether a clock differs beyond the tolerance and beyond what the round trip leaves open."""
         return abs(offset) - trip / 2 > self.config.tolerance_s
 
     def on_up(self, link: Link, now: Now) -> None:
         """A link has come up."""
 
-    # -- time -----------------------------------------------------------------------------------------------------
+    # -- time --
 
     def tend(self, now: Now) -> None:
         """Closes what is silent, dials what is missing."""
@@ -287,7 +297,7 @@ class Peering:
         return now.mono - link.heard > DEAD_S or (not link.up and now.mono - link.opened > DEAD_S)
 
     def missing(self, now: Now) -> list[str]:
-        """Whom to dial: the neighbours we want most, and substitutes once one of those has been away for a while."""
+        """Whom to dial: the neighbours we want most, and substitutes when one of those stays away."""
         linked, order = self.linked(), self.wanted()
         first = order[: self.config.max_peers]
         missing = [name for name in first if name not in linked]

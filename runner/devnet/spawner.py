@@ -1,7 +1,9 @@
-"""A warm program that forks nodes on request: ``python -m runner.devnet.spawner``, spoken to over the socket in ``SEATRIAL_SPAWNER_FD``.
+"""A warm program that forks nodes on request: ``python -m runner.devnet.spawner``, spoken to over the socket
+in ``SEATRIAL_SPAWNER_FD``.
 
-A request is a line of JSON with two descriptors attached: the network namespace that the node lives in, and a gate that it waits at before its first
-step. Everything is imported before the first fork, so a node costs a few milliseconds.
+A request is a line of JSON with two descriptors attached: the network namespace that the node lives in, and a
+gate that it waits at before its first step. Everything is imported before the first fork, so a node costs a
+few milliseconds.
 """
 
 from __future__ import annotations
@@ -137,7 +139,9 @@ class Spawner:
                 os.close(fd)
 
     def _check(self, request: dict[str, Any]) -> None:
-        """Refuses now what would otherwise end the node at once; bugs of a folder are loaded here, before the fork."""
+        """Refuses now what would otherwise end the node at once; bugs of a folder are loaded here, before the
+        fork.
+        """
         given = dict(request.get("config") or {})
         for key in ("name", "data", "address"):
             given.setdefault(key, request[key])

@@ -1,10 +1,12 @@
 """The status API: a very small HTTP/1.1 server that keeps connections and never grows.
 
-It knows GET and HEAD; everything else gets a proper refusal. It has an epoll of its own, which the node's loop watches.
+It knows GET and HEAD; everything else gets a proper refusal. It has an epoll of its own, which the node's
+loop watches.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
@@ -68,7 +70,10 @@ def _head(head: bytes) -> tuple[str, str, bool]:
 
 
 class StatusServer:
-    """Serves ``answer(path) -> (status, JSON value)``. ``answer`` may raise ``Unanswered``: then the asker waits."""
+    """Serves ``answer(path) -> (status, JSON value)``.
+
+    ``answer`` may raise ``Unanswered``: then the asker waits.
+    """
 
     def __init__(self, host: str, port: int, answer: Answer) -> None:
         self._answer = answer
@@ -143,10 +148,8 @@ class StatusServer:
 
     def _send(self, client: _Client) -> None:
         if client.unsent:
-            try:
+            with contextlib.suppress(BlockingIOError):
                 client.unsent = client.unsent[client.sock.send(client.unsent) :]
-            except BlockingIOError:
-                pass
         if client.unsent:
             self.epoll.modify(client.sock, select.EPOLLOUT)
         elif client.closing:

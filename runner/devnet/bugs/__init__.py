@@ -1,7 +1,7 @@
 """Known bugs of the built-in network, one file each: the proof that the oracle can fail a network.
 
-A file declares its bug with ``bug(name=…)`` on a class that overrides methods of the core; ``build`` lays the wanted ones over it.
-A folder of one's own (``bugs_path``) adds more files of the same kind.
+A file declares its bug with ``bug(name=…)`` on a class that overrides methods of the core; ``build`` lays the
+wanted ones over it. A folder of one's own (``bugs_path``) adds more files of the same kind.
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ _T = TypeVar("_T", bound=type[Core])
 
 @dataclass(frozen=True)
 class Bug:
-    """A known bug. ``caught_by`` is the scenario whose expectation (a predicate's text) it violates, with a reason that contains ``reason_has``."""
+    """A known bug.
+
+    ``caught_by`` is the scenario whose expectation (a predicate's text) it violates, with a reason that
+    contains ``reason_has``.
+    """
 
     name: str
     about: str
@@ -37,7 +41,10 @@ _declared: dict[str, Bug] = {}
 
 
 def bug(*, name: str, about: str, caught_by: str, expectation: str, reason_has: str) -> Callable[[_T], _T]:
-    """Declares the decorated subclass of ``Core`` to be a known bug. Raises ``BadConfig`` for a name that is taken."""
+    """Declares the decorated subclass of ``Core`` to be a known bug.
+
+    Raises ``BadConfig`` for a name that is taken.
+    """
 
     def declare(core: _T) -> _T:
         if name in _declared:

@@ -1,0 +1,22 @@
+"""A peer that was lost is never dialled again, by nobody."""
+
+from runner.devnet.bugs import bug
+from runner.devnet.core import Core
+from runner.devnet.events import Now
+
+
+@bug(
+    name="forgets-peers",
+    about="A peer that was lost is never dialled again.",
+    caught_by="scenarios/devnet/halves.yaml",
+    expectation="after split: connected",
+    reason_has="components of",
+)
+class ForgetsPeers(Core):
+    """Dials only those with whom it never had a link."""
+
+    def missing(self, now: Now) -> list[str]:
+        """Leaves out whoever was a peer once."""
+        lost = self.__dict__.setdefault("_lost", set())
+        lost.update(link.name for link in self.ups())
+        return [name for name in super().missing(now) if name not in lost]
