@@ -50,10 +50,10 @@ base:
     .long end - base
 index:
     .byte 0
-    .balign 8
+    .balign 8, 0
 saved:
     .skip 3 * 16
-    .balign 128
+    .balign 128, 0
 ring:
     .skip 4 * 64
 code:

@@ -32,7 +32,7 @@ def parse(image: bytes) -> Vdso:
 
     Raises Refusal where the image is not a 64-bit x86-64 ELF with a symbol table.
     """
-    if image[:4] != b"\x7fELF":
+    if image[:4] != b"\x7fELF" or len(image) < 64:
         raise Refusal("its vDSO is not an ELF image")
     machine = struct.unpack_from("<H", image, 18)[0]
     if image[4] != 2 or machine != _X86_64:
