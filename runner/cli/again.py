@@ -53,8 +53,9 @@ def judge(
     from runner.reports import summary
 
     folder = source.run_folder(run)
+    events = source.events_of(folder)
     chosen = source.load([scenario])[0] if scenario else scenario_of(folder)
-    verdict = source.plain(judged(chosen, source.events_of(folder)))
+    verdict = judged(chosen, events).to_json()
     if json:
         console.out(jsonlib.dumps(verdict, indent=2, ensure_ascii=False))
     else:

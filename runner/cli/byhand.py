@@ -18,7 +18,9 @@ import typer
 
 from runner.cli import console, source
 from runner.cli.options import File, JsonFlag, NetworkFile, NoColor, Params, Seed, Sets
+from runner.reports.wording import clean
 
+DOWN_EPILOG = "\b\nExamples:\n  seatrial down\n  seatrial down --run runs/20261124-101500-halves"
 UP_EPILOG = (
     "\b\nExamples:\n"
     "  seatrial up scenarios/devnet/halves.yaml\n"
@@ -51,6 +53,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=UP_EPILOG)(up)
     app.command(epilog=INJECT_EPILOG)(inject)
+    app.command(epilog=DOWN_EPILOG)(down)
     app.command("exec", epilog=EXEC_EPILOG, context_settings={"ignore_unknown_options": True})(exec_)
 
 
@@ -86,9 +89,9 @@ def up(
     with showing(quiet=False, color=not no_color, live=False) as listener:
         outcome = engine(bare, options, listener)
     for problem in outcome.problems:
-        console.note(console.clean(problem))
+        console.note(clean(problem))
     if outcome.message:
-        console.note(f"seatrial: {console.clean(outcome.message)}")
+        console.note(f"seatrial: {clean(outcome.message)}")
     raise typer.Exit(outcome.exit_code)
 
 
@@ -133,6 +136,13 @@ def exec_(
     raise typer.Exit(128 - code if code < 0 else code)
 
 
+def down(run: RunOption = None) -> None:
+    """End a live network that was started with 'up' or is kept, as Ctrl-C in its terminal does."""
+    folder = live_run(run)
+    _ask(folder, {"do": "down"})
+    console.out(f"{folder} is ending")
+
+
 def step_of(words: list[str]) -> dict[str, Any]:
     """A step from ``KEY=VALUE`` words (values in the scenario's own syntax) or one whole mapping ``{…}``."""
     from runner.scenario.source import read
@@ -146,7 +156,7 @@ def step_of(words: list[str]) -> dict[str, Any]:
         text = "\n".join(parts)
     document = read(text, "step")
     for problem in document.problems:
-        console.note(console.clean(str(problem)))
+        console.note(clean(str(problem)))
     if document.problems or not isinstance(document.data, dict):
         console.fail("that is no step: write partition=halves for=10s, or '{for: 10s, partition: halves}'")
     return document.data

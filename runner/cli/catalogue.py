@@ -212,9 +212,9 @@ def _first_sentence(cls: type) -> str:
 
 def _devnet() -> dict[str, Any]:
     """``{"about", "bugs": [{"name", "about", "caught_by", "expectation", "reason_has"}]}``."""
-    from runner.devnet.bugs import described
+    from runner.devnet import bugs
 
-    return {"bugs": described()}
+    return bugs.as_json()
 
 
 def _devnet_text(page: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ import typer
 
 from runner.cli import console
 from runner.cli.options import JsonFlag, NoColor
+from runner.reports.wording import clean
 
 EPILOG = (
     "\b\nExamples:\n  seatrial doctor\n  seatrial doctor --json\n\n"
@@ -69,7 +70,7 @@ def _print(findings: Iterable[Finding], able: bool, *, color: bool) -> None:
         console.out(title)
         for f in (f for f in found if f.needed is needed):
             mark = paint("ok     ", "green") if f.ok else paint("missing", "red" if needed else "yellow")
-            console.out(f"  {mark}  {f.name}: {console.clean(f.detail)}")
+            console.out(f"  {mark}  {f.name}: {clean(f.detail)}")
             if not f.ok and f.remedy:
                 console.out(f"           {f.remedy}")
         console.out()

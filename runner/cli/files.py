@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as jsonlib
 import random
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +13,11 @@ import typer
 
 from runner.cli import console, source
 from runner.cli.options import File, Files, JsonFlag, NetworkFile, Params, Seed, Sets
+from runner.reports.wording import clean
 
 if TYPE_CHECKING:
     from runner.plan.model import Plan
+    from runner.scenario import Problem
     from runner.scenario.model import Scenario
 
 CHECK_EPILOG = (
@@ -57,14 +60,33 @@ def check(
     json: JsonFlag = False,
 ) -> None:
     """Check scenario files and start nothing: every problem of every file at once."""
+    scenarios, problems = source.read(files, network=network, params=param, sets=sets)
+    problems += [p for file, scenario in scenarios.items() for p in _unplannable(file, scenario)]
     if json:
-        found = source.problems(files, network=network, params=param, sets=sets)
-        console.out(jsonlib.dumps({"problems": found}, indent=2, ensure_ascii=False))
-        raise typer.Exit(console.BAD_INPUT if found else console.HELD)
-    for file, scenario in zip(
-        files, source.load(files, network=network, params=param, sets=sets), strict=True
-    ):
-        console.out(f"{file}: ok ({_size(scenario)})")
+        rows = [asdict(p) for p in problems]
+        console.out(jsonlib.dumps({"problems": rows}, indent=2, ensure_ascii=False))
+    else:
+        for problem in problems:
+            console.note(clean(str(problem)))
+        bad = {p.file for p in problems}
+        for file, scenario in scenarios.items():
+            if str(file) not in bad:
+                console.out(f"{file}: ok ({_size(scenario)})")
+    raise typer.Exit(console.BAD_INPUT if problems else console.HELD)
+
+
+def _unplannable(file: Path, scenario: Scenario) -> list[Problem]:
+    """Why it could not be planned: selections that hit nobody, impossible times, limits broken."""
+    from runner.networks.local import describe_nodes
+    from runner.plan.make import make
+    from runner.plan.model import PlanError
+    from runner.scenario import Problem
+
+    try:
+        make(scenario, describe_nodes(scenario.network), scenario.seed or 0)
+    except PlanError as error:
+        return [Problem(str(file), p.line, 1 if p.line else 0, str(p)) for p in error.problems]
+    return []
 
 
 def _size(scenario: Scenario) -> str:
@@ -94,23 +116,24 @@ def plan(
     """Show who would be hit when, and what is predicted; start nothing."""
     scenario = source.load([file], network=network, params=param, sets=sets)[0]
     planned = planned_of(scenario, seed)
-    from runner.reports import foreseen
+    from runner.plan import picture
 
     if svg is not None:
         try:
-            svg.write_text(foreseen.picture(planned), encoding="utf-8")
+            svg.write_text(picture.svg(planned), encoding="utf-8")
         except OSError as error:
             console.fail(f"{svg}: {error.strerror}", console.ABORTED)
     if json:
-        console.out(jsonlib.dumps(foreseen.described(planned), indent=2, ensure_ascii=False))
+        console.out(jsonlib.dumps(picture.as_json(planned), indent=2, ensure_ascii=False))
     else:
-        console.out(foreseen.text(planned, width=console.size()[0]), end="")
+        console.out(picture.text(planned, width=console.size()[0]), end="")
 
 
 def planned_of(scenario: Scenario, seed: int | None) -> Plan:
     """The plan of a scenario; a plan that is refused ends the command with its problems and exit code 2."""
     from runner.networks.local import describe_nodes
-    from runner.plan.make import PlanError, make
+    from runner.plan.make import make
+    from runner.plan.model import PlanError
 
     drawn = seed if seed is not None else scenario.seed
     if drawn is None:
@@ -119,15 +142,16 @@ def planned_of(scenario: Scenario, seed: int | None) -> Plan:
         return make(scenario, describe_nodes(scenario.network), drawn)
     except PlanError as error:
         for problem in error.problems:
-            console.note(console.clean(str(problem)))
+            place = f"{scenario.file}:{problem.line}:1" if problem.line else scenario.file
+            console.note(clean(f"{place}: {problem}"))
         raise typer.Exit(console.BAD_INPUT) from None
 
 
 def schema() -> None:
     """Print the JSON Schema of scenario files, for editors."""
-    from runner.scenario.schema import json_schema
+    from runner.scenario import json_schema
 
-    console.out(jsonlib.dumps(json_schema(), indent=2, ensure_ascii=False))
+    console.out(jsonlib.dumps(json_schema.schema(), indent=2, ensure_ascii=False))
 
 
 def init(
@@ -136,7 +160,9 @@ def init(
     ] = Path("scenario.yaml"),
 ) -> None:
     """Write a commented first scenario. A file that exists is never overwritten."""
-    text = (Path(__file__).parent / "first.yaml").read_text(encoding="utf-8")
+    from runner.scenario import first
+
+    text = first.text()
     if str(file) == "-":
         console.out(text, end="")
         return
@@ -169,7 +195,7 @@ def list_(
         console.out(jsonlib.dumps({"scenarios": scenarios, "runs": runs}, indent=2, ensure_ascii=False))
         return
     for row in scenarios:
-        console.out(f"{row['file']}\n    {console.clean(row['about']) or '(no sentence about it)'}")
+        console.out(f"{row['file']}\n    {clean(row['about']) or '(no sentence about it)'}")
     for row in runs:
         seed = "" if row["seed"] is None else f", seed {row['seed']}"
         console.out(f"{row['run']}: {row['verdict'] or 'no verdict'}{seed}")

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from runner.cli import again, byhand, catalogue, console, doctor, files, heal, trial
+from runner.reports.wording import clean
 
 EXIT_CODES = (
     "\b\nExit codes: 0 held, 1 violated, 2 bad input (nothing was started), 3 inconclusive,\n"
@@ -89,7 +90,7 @@ def _unexpected(error: Exception) -> int:
 
         traceback.print_exception(error)
     else:
-        text = console.clean(str(error)) or "no message"
+        text = clean(str(error)) or "no message"
         console.note(
             f"seatrial: {type(error).__name__}: {text} (this should not happen; SEATRIAL_DEBUG=1 shows where)"
         )

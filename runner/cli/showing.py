@@ -17,14 +17,14 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 
 @contextmanager
-def showing(quiet: bool, *, color: bool = True) -> Iterator[Listener]:
-    """A listener for the engine's events that shows them on standard error.
+def showing(quiet: bool, *, color: bool = True, live: bool = True) -> Iterator[Listener]:
+    """A listener that shows the engine's events on standard error; without ``live`` always as plain lines.
 
     A mistake in showing never disturbs a trial: after the first one nothing more is shown, and it is said.
     """
     if quiet:
         yield lambda event: None
-    elif console.is_terminal(sys.stderr):
+    elif live and console.is_terminal(sys.stderr):
         from runner.reports.live import LiveView
 
         with LiveView(sys.stderr, color=color) as view:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from runner.cli import console
+from runner.reports.wording import clean
 
 if TYPE_CHECKING:
+    from runner.scenario import Problem
     from runner.scenario.model import Scenario
 
 
@@ -25,29 +27,34 @@ def load(
     params: Sequence[str] = (),
     sets: Sequence[str] = (),
 ) -> list[Scenario]:
-    """Read scenario files.
+    """Read scenario files, in the order given (a file may come more than once).
 
     Every problem of every file is printed, one a line, and the command ends with exit code 2.
     """
-    from runner.scenario.load import ScenarioError, load
-
-    found: list[Scenario] = []
-    broken = False
-    read: dict[Path, Scenario] = {}
-    for file in files:
-        try:
-            if file not in read:
-                read[file] = load(
-                    file, parameters=pairs("--param", params), sets=pairs("--set", sets), network=network
-                )
-            found.append(read[file])
-        except ScenarioError as error:
-            broken = True
-            for problem in error.problems:
-                console.note(console.clean(str(problem)))
-    if broken:
+    found, problems = read(files, network=network, params=params, sets=sets)
+    for problem in problems:
+        console.note(clean(str(problem)))
+    if problems:
         raise typer.Exit(console.BAD_INPUT)
-    return found
+    return [found[file] for file in files]
+
+
+def read(
+    files: Sequence[Path], *, network: Path | None, params: Sequence[str], sets: Sequence[str]
+) -> tuple[dict[Path, Scenario], list[Problem]]:
+    """The scenarios of files without a problem, and the problems of all others; each file is read once."""
+    from runner.scenario import load
+
+    values = pairs("--param", params)
+    pairs("--set", sets)
+    found: dict[Path, Scenario] = {}
+    problems: list[Problem] = []
+    for file in dict.fromkeys(files):
+        loaded = load(file, params=values, sets=sets, network=network)
+        problems += loaded.problems
+        if loaded.scenario is not None:
+            found[file] = loaded.scenario
+    return found, problems
 
 
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
@@ -101,8 +108,11 @@ def verdict_of(folder: Path) -> dict[str, Any] | None:
 def events_of(folder: Path) -> list[dict[str, Any]]:
     """The events of a run's journal; a last line that was cut off (a run that was killed) is left out.
 
-    Raises ``runner.records.journal.JournalError`` for a journal that is damaged.
+    A journal that is damaged ends the command with exit code 2.
     """
-    from runner.records.journal import Reader
+    from runner.records.journal import JournalError, Reader
 
-    return list(Reader(folder / "journal.jsonl").events())
+    try:
+        return list(Reader(folder / "journal.jsonl").events())
+    except JournalError as error:
+        console.fail(str(error))

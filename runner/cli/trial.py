@@ -13,6 +13,7 @@ import typer
 
 from runner.cli import console, source
 from runner.cli.options import Files, JsonFlag, NetworkFile, NoColor, Params, Quiet, Seed, Sets
+from runner.reports.wording import clean
 
 if TYPE_CHECKING:
     from runner.engine.run import Outcome
@@ -170,11 +171,16 @@ def perform(label: str, scenario: Scenario, options: Options) -> Done:
     Its JUnit report and picture are written too.
     """
     from runner.cli.showing import showing
+    from runner.records.directory import DirectoryError
+    from runner.records.journal import JournalError
 
-    with showing(options.quiet, color=options.color) as listener:
-        outcome = engine(scenario, options, listener)
+    try:
+        with showing(options.quiet, color=options.color) as listener:
+            outcome = engine(scenario, options, listener)
+    except (DirectoryError, JournalError) as error:
+        return Done(label, console.ABORTED, None, None, str(error))
     for problem in outcome.problems:
-        console.note(console.clean(problem))
+        console.note(clean(problem))
     if outcome.directory is None:
         return Done(label, outcome.exit_code, None, None, outcome.message)
     verdict = source.verdict_of(outcome.directory)
@@ -207,7 +213,7 @@ def _report(done: list[Done], options: Options) -> None:
         console.out(jsonlib.dumps(one, indent=2, ensure_ascii=False))
         for d in done:
             if d.verdict is None:
-                console.note(f"seatrial: {d.label}: {console.clean(d.message)}")
+                console.note(f"seatrial: {d.label}: {clean(d.message)}")
         return
     paint = console.paint(sys.stdout, wanted=options.color)
     if len(done) > 1:
@@ -216,7 +222,7 @@ def _report(done: list[Done], options: Options) -> None:
         return
     only = done[0]
     if only.verdict is None:
-        console.note(f"seatrial: {console.clean(only.message) or 'there is no verdict'}")
+        console.note(f"seatrial: {clean(only.message) or 'there is no verdict'}")
         return
     if options.quiet:
         console.out(summary.one_line(only.verdict, str(only.directory), paint))
@@ -228,7 +234,7 @@ def _report(done: list[Done], options: Options) -> None:
         end="",
     )
     if only.message and only.exit_code in (console.ABORTED, console.NOT_HEALED):
-        console.note(f"seatrial: {console.clean(only.message)}")
+        console.note(f"seatrial: {clean(only.message)}")
 
 
 def _leave_reports(directory: Path, verdict: dict[str, Any]) -> None:
@@ -245,7 +251,7 @@ def _leave_reports(directory: Path, verdict: dict[str, Any]) -> None:
         (directory / "junit.xml").write_text(junit([verdict], took_s=took), encoding="utf-8")
         (directory / "picture.svg").write_text(picture(events, verdict), encoding="utf-8")
     except Exception as error:
-        console.note(f"seatrial: a report could not be written: {console.clean(str(error))}")
+        console.note(f"seatrial: a report could not be written: {clean(str(error))}")
 
 
 def _write_junit(file: Path, done: list[Done]) -> None:

@@ -292,11 +292,17 @@ class Narrator:
     def _on_healed(self, event: Event) -> list[Line]:
         return [self._line(f"NOT HEALED: {text}", "bad") for text in event.get("left", ())]
 
+    def _on_kept(self, event: Event) -> list[Line]:
+        word = str(event.get("verdict", ""))
+        tone = {"held": "good", "violated": "bad"}.get(word, "warn")
+        lines = [self._line(f"verdict: {word}", tone)]
+        lines += [self._line(f"  {reason}", tone) for reason in event.get("reasons", ())]
+        return [*lines, self._line("the network is kept running until Ctrl-C or 'seatrial down'", "warn")]
+
     def _on_end(self, event: Event) -> list[Line]:
         why, detail = event.get("why"), event.get("detail")
-        kept = "; the network is kept running" if event.get("kept") else ""
         words = "the trial is over" if why == "plan" else f"the trial ended early ({why})"
-        return [self._line(f"{words}{f': {detail}' if detail else ''}{kept}", "" if why == "plan" else "bad")]
+        return [self._line(f"{words}{f': {detail}' if detail else ''}", "" if why == "plan" else "bad")]
 
 
 def _near(planned: float | None, asked: float) -> bool:
