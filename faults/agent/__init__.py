@@ -1,1 +1,4 @@
-"""The program that runs on a host and touches its kernel. Standard library only; imports nothing outside this folder."""
+"""The program that runs on a host and touches its kernel.
+
+Standard library only; imports nothing outside this folder.
+"""

@@ -1,9 +1,10 @@
 """From the runner's child to an agent that nothing can outlive.
 
-Three processes. The *outer* one is what the runner started: it makes the namespaces and waits. *Pid 1* of the new pid
-namespace only reaps, and ends when the agent ends, when the outer process ends, or when the runner's end of the input is
-closed and the agent does not notice; the kernel then ends every process of the namespace, and with the last of them go
-network namespaces, links and rules. The *agent* itself is pid 1's child in a session of its own, so that Ctrl-C reaches the runner alone.
+Three processes. The *outer* one is what the runner started: it makes the namespaces and waits. *Pid 1* of the
+new pid namespace only reaps, and ends when the agent ends, when the outer process ends, or when the runner's
+end of the input is closed and the agent does not notice; the kernel then ends every process of the namespace,
+and with the last of them go network namespaces, links and rules. The *agent* itself is pid 1's child in a
+session of its own, so that Ctrl-C reaches the runner alone.
 """
 
 from __future__ import annotations
@@ -102,7 +103,10 @@ def remedy(problem: OSError) -> str:
 
 
 def _first_process(agent: Callable[[bool], int], rootless: bool, alive: int) -> NoReturn:
-    """Pid 1: start the agent, reap, and end as soon as the agent, the outer process or the runner has ended."""
+    """Pid 1.
+
+    Start the agent, reap, and end as soon as the agent, the outer process or the runner has ended.
+    """
     syscalls.die_with_parent(signal.SIGKILL)
     hung_up = select.poll()
     hung_up.register(alive, 0)

@@ -1,4 +1,8 @@
-"""Changes sent ahead: which generation rules, what has not begun yet, and the lease they live under. Pure but for the time it is told."""
+"""Changes sent ahead.
+
+Which generation rules, what has not begun yet, and the lease they live under. Pure but for the time it is
+told.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +61,10 @@ class Schedule:
 
 
 class Lease:
-    """How long the conditions may stay without being renewed; instants of CLOCK_BOOTTIME, so that sleep counts."""
+    """How long the conditions may stay without being renewed.
+
+    Instants of CLOCK_BOOTTIME, so that sleep counts.
+    """
 
     def __init__(self) -> None:
         self._until: float | None = None

@@ -1,7 +1,8 @@
 """A clock condition of the model made into the one line that the patched clocks compute. Pure.
 
-The model's parts are (seconds on the agent's monotonic clock): a constant offset, drifts each from its instant, strobes, and
-a freeze. The line is ``fake = x + ((x - ref) * rate >> 32) + (odd half period ? strobe : 0) + offset`` in nanoseconds of CLOCK_REALTIME.
+The model's parts are (seconds on the agent's monotonic clock): a constant offset, drifts each from its
+instant, strobes, and a freeze. The line is ``fake = x + ((x - ref) * rate >> 32) + (odd half period ? strobe
+: 0) + offset`` in nanoseconds of CLOCK_REALTIME.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ class Line(TypedDict):
 
 
 def compile_line(clock: Mapping[str, Any], wall_minus_monotonic_ns: int) -> Line | None:
-    """The line of a condition (``{"offset_s", "drifts", "strobes", "frozen_since"}``); None where it is no error at all.
+    """The line of a condition of the protocol (``{"offset_s", "drifts", "strobes", "frozen_since"}``).
 
-    Drifts from several instants become one rate from one instant and the offset that makes up for the difference. A freeze
-    is the rate -1 from its instant, with what the clock showed then. Raises ValueError for more than one strobe.
+    None where it is no error at all.     Drifts from several instants become one rate from one instant and the offset that makes up for the
+    difference. A freeze is the rate -1 from its instant, with what the clock showed then. Raises ValueError
+    for more than one strobe.
     """
     offset_s = float(clock.get("offset_s") or 0.0)
     drifts = [(float(since), float(ppm)) for since, ppm in clock.get("drifts") or ()]
@@ -70,7 +72,7 @@ def error_at(clock: Mapping[str, Any], t: float) -> float:
     for since, amplitude, half in clock.get("strobes") or ():
         if int(abs(at - since) // half) % 2:
             error += amplitude
-    return error - (t - at)
+    return float(error - (t - at))
 
 
 def shown(line: Line, wall_ns: int) -> int:

@@ -10,9 +10,9 @@ The ruleset never changes, only what is in its sets::
         ip saddr map @block . ip daddr map @block @cut drop
     }
 
-So a thousand nodes in two halves are a thousand and two elements. A transaction flips all sets at one instant. A packet
-that is being looked at in that very instant could see its two blocks before and the cut after; block numbers are therefore never
-used twice, so that such a packet matches nothing old or new.
+So a thousand nodes in two halves are a thousand and two elements. A transaction flips all sets at one
+instant. A packet that is being looked at in that very instant could see its two blocks before and the cut
+after; block numbers are therefore never used twice, so that such a packet matches nothing old or new.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ class Cuts:
     def commit(self, prepared: Prepared, now: float) -> None:
         """Put a prepared transaction into force. Damage known or met is undone first, as this is a new order.
 
-        ``now`` is the agent's monotonic time in seconds. Raises OSError; then the former cuts are as they were.
+        ``now`` is the agent's monotonic time in seconds. Raises OSError; then the former cuts are as they
+        were.
         """
         if self._damaged:
             self._install(now)
@@ -117,7 +118,10 @@ class Cuts:
         return lapsed
 
     def check(self) -> str | None:
-        """What of ours is not there as we set it, in words, or None. Cheap unless others changed something."""
+        """What of ours is not there as we set it, in words, or None.
+
+        Cheap unless others changed something.
+        """
         generation = self._nft.generation()
         if generation == self._generation:
             return self._damaged

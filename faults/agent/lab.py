@@ -1,10 +1,11 @@
-"""The lab: one network namespace for each node, all joined by the *switch*, the namespace of the agent itself.
+"""The lab: one network namespace for each node, all joined by the *switch*, the namespace of the agent.
 
-It is routed, not bridged. Every node has one address of its own (a /32), one interface, a default route to a gateway that
-does not exist but has a permanent neighbour entry, and a loopback; the switch has a route and a neighbour for each. So
-there is no ARP to lose, no limit on ports, and the cuts in the switch see every packet between nodes exactly once.
-IPv6 is switched off in all of it: a cut that leaves another way open would be none. Namespaces are held by file descriptor; nothing is left on disk, and
-all is gone when the last process that holds them ends.
+It is routed, not bridged. Every node has one address of its own (a /32), one interface, a default route to a
+gateway that does not exist but has a permanent neighbour entry, and a loopback; the switch has a route and a
+neighbour for each. So there is no ARP to lose, no limit on ports, and the cuts in the switch see every packet
+between nodes exactly once. IPv6 is switched off in all of it: a cut that leaves another way open would be
+none. Namespaces are held by file descriptor; nothing is left on disk, and all is gone when the last process
+that holds them ends.
 """
 
 from __future__ import annotations
@@ -41,7 +42,10 @@ def address(index: int) -> str:
 
 
 class Place:
-    """Where a node lives: its number, address, namespace (an open file descriptor) and that namespace's inode."""
+    """Where a node lives.
+
+    Its number, address, namespace (an open file descriptor) and that namespace's inode.
+    """
 
     __slots__ = ("address", "index", "inode", "namespace")
 
@@ -53,7 +57,10 @@ class Place:
 
 
 class Lab:
-    """The switch and the places that hang off it. Made in the agent's main thread, whose namespace becomes the switch."""
+    """The switch and the places that hang off it.
+
+    Made in the agent's main thread, whose namespace becomes the switch.
+    """
 
     def __init__(self) -> None:
         self.switch = net_namespace()
@@ -61,13 +68,16 @@ class Lab:
         self._netlink = Netlink()
         _sysctl("ipv6/conf/all/disable_ipv6", "1")
         _sysctl("ipv6/conf/default/disable_ipv6", "1")
-        # What is made after this inherits a small table of its own: a dump of its sockets is ten times faster.
+        # What is made after this gets a small table of its own: a dump of its sockets is ten times faster.
         _sysctl("ipv4/tcp_child_ehash_entries", "64")
         _sysctl("ipv4/ip_forward", "1")
         self._netlink.transact([netlink.link_up(1)])
 
     def add(self, count: int) -> list[Place]:
-        """Make ``count`` more places, complete with links, addresses and routes; raises OSError or ValueError."""
+        """Make ``count`` more places, complete with links, addresses and routes.
+
+        Raises OSError or ValueError.
+        """
         first = len(self.places) + 1
         address(first + count - 1)
         added: list[Place] = []

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from faults.agent.nodes import Emit
+from faults.agent.node import Emit
 
 
 class _Lapse(NamedTuple):
@@ -20,15 +20,22 @@ class Lapses:
         self._what = what
         self._emit = emit
         self._open: dict[str | None, _Lapse] = {}
-        self._good = 0.0
+        self._good: float | None = None
 
-    def see(self, gone: Mapping[str | None, str], now: float) -> None:
-        """What was found missing at ``now``, in words by node. A lapse is dated from the last look that missed nothing."""
+    def see(
+        self, gone: Mapping[str | None, str], now: float, floor: Mapping[str | None, float] | None = None
+    ) -> None:
+        """What was found missing at ``now``, in words by node.
+
+        A lapse is dated from the last look that missed nothing of it, and never before ``floor``: it held
+        from then on.
+        """
         for node in [n for n in self._open if n not in gone]:
             self.end(node, now)
         for node, detail in gone.items():
             if node not in self._open:
-                self._open[node] = _Lapse(self._good or now, detail)
+                since = max(self._good if self._good is not None else now, (floor or {}).get(node, 0.0))
+                self._open[node] = _Lapse(since, detail)
                 self._say(node, None)
         self._good = now
 
@@ -42,18 +49,17 @@ class Lapses:
             self._say(node, now)
             del self._open[node]
 
-    def end_all(self, now: float) -> None:
-        """All are over."""
-        for node in list(self._open):
+    def end_all(self, now: float, *, but: Collection[str | None] = ()) -> None:
+        """All are over, except those of some nodes."""
+        for node in [n for n in self._open if n not in but]:
             self.end(node, now)
 
     def report(self, detail: str, since: float, until: float) -> None:
         """A lapse that is known only now that it is over."""
-        self._emit("lapsed", what=self._what, **{"from": since, "to": until}, detail=detail)
+        self._emit("lapsed", what=self._what, detail=detail, **{"from": since, "to": until})
 
     def _say(self, node: str | None, until: float | None) -> None:
         lapse = self._open[node]
         named = {"node": node} if node is not None else {}
-        self._emit(
-            "lapsed", what=self._what, **named, **{"from": lapse.since, "to": until}, detail=lapse.detail
-        )
+        times = {"from": lapse.since, "to": until}
+        self._emit("lapsed", what=self._what, **named, **times, detail=lapse.detail)

@@ -1,7 +1,7 @@
 """Who belongs to a node: every process whose network namespace is the node's, double-forked ones included.
 
-Left out are our own processes (the session of the agent: the eye visits the nodes' namespaces) and what was started beside
-the nodes by hand.
+Left out are our own processes (the session of the agent: the eye visits the nodes' namespaces) and what was
+started beside the nodes by hand.
 """
 
 from __future__ import annotations

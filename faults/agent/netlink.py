@@ -1,7 +1,7 @@
-"""Netlink as bytes: messages, attributes, a socket that speaks them, and the rtnetlink messages that the lab needs.
+"""Netlink as bytes: messages, attributes, a socket that speaks them, and the rtnetlink messages of the lab.
 
-No policy here: what is created, and in which namespace, is decided in ``lab`` and ``cuts``. Errors are OSError with the
-kernel's own explanation where it gives one.
+No policy here: what is created, and in which namespace, is decided in ``lab`` and ``cuts``. Errors are
+OSError with the kernel's own explanation where it gives one.
 """
 
 from __future__ import annotations
@@ -92,7 +92,10 @@ class Netlink:
         self.socket.close()
 
     def send(self, messages: Iterable[bytes]) -> int:
-        """Send messages (each must ask for an acknowledgement) at once; returns how many acknowledgements will come."""
+        """Send messages (each must ask for an acknowledgement) at once.
+
+        Returns how many acknowledgements will come.
+        """
         batch = list(messages)
         self.socket.send(b"".join(batch))
         return len(batch)
@@ -165,7 +168,10 @@ def _link_header(index: int = 0, flags: int = 0, change: int = 0) -> bytes:
 
 
 def veth(name: str, address: bytes, peer: str, peer_address: bytes, peer_namespace: int, group: int) -> bytes:
-    """A pair of virtual links in one message: ``name`` here, up and in ``group``; ``peer`` down in the other namespace."""
+    """A pair of virtual links in one message.
+
+    ``name`` here, up and in ``group``; ``peer`` down in the other namespace.
+    """
     queues = attr(_IFLA_NUM_TX_QUEUES, u32(1)) + attr(_IFLA_NUM_RX_QUEUES, u32(1))
     other = (
         _link_header()
@@ -202,7 +208,10 @@ def address(index: int, ip: bytes, prefix: int) -> bytes:
 
 
 def route(to: bytes | None, link: int, *, via: bytes | None = None) -> bytes:
-    """A route of the main table to one IPv4 address (None: the default route), directly or ``via`` a gateway."""
+    """A route of the main table to one IPv4 address (None.
+
+    The default route), directly or ``via`` a gateway.
+    """
     scope = SCOPE_UNIVERSE if via else SCOPE_LINK
     body = struct.pack("=BBBBBBBBI", socket.AF_INET, 32 if to else 0, 0, 0, 254, 4, scope, 1, 0)
     body += (attr(1, to) if to else b"") + (attr(5, via) if via else b"") + attr(4, u32(link))

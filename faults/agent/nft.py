@@ -1,10 +1,9 @@
-"""nf_tables over raw netlink: batches, sets, maps, chains and rules as bytes. Which rules there are is decided in ``cuts``.
+"""nf_tables over raw netlink: batches, sets, maps, chains and rules as bytes.
 
-A batch is one transaction: either all of it holds from one instant on, or none of it.
+Which rules there are is decided in ``cuts``. A batch is one transaction: either all of it holds from one instant on, or none of it.
 """
 
 from __future__ import annotations
-
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
@@ -117,7 +116,10 @@ def load_network(offset: int, length: int, register: int) -> bytes:
 
 
 def lookup(name: str, number: int, register: int, *, into: int | None = None, missing: bool = False) -> bytes:
-    """Go on only if the register is in the set (with ``missing``: is not in it); of a map load the value ``into``."""
+    """Go on only if the register is in the set (with ``missing``.
+
+    Is not in it); of a map load the value ``into``.
+    """
     body = [attr(1, text(name)), attr(2, _be32(register)), attr(4, _be32(number))]
     if into is not None:
         body.append(attr(3, _be32(into)))
@@ -220,7 +222,10 @@ def _of(answer: bytes) -> str:
 
 
 def prepare(commands: Sequence[bytes]) -> bytes:
-    """The bytes of a transaction; the place of its last command, whose acknowledgement ends it, is appended."""
+    """The bytes of a transaction.
+
+    The place of its last command, whose acknowledgement ends it, is appended.
+    """
     begin = message(_BATCH_BEGIN, REQUEST, _generic(0, 10))
     end = message(_BATCH_END, REQUEST, _generic(0, 10))
     head = begin + b"".join(commands[:-1])

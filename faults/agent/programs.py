@@ -10,7 +10,7 @@ from typing import Any
 
 from faults.agent.loop import Loop, Timer
 from faults.agent.members import Foreign
-from faults.agent.nodes import Emit
+from faults.agent.node import Emit
 from faults.agent.spawn import Child, Stdio, result_of, spawn
 
 _MOST_OUTPUT = 64 << 10
@@ -20,7 +20,7 @@ Answer = Callable[[Any, str | None], None]
 
 
 class Command:
-    """One run of a program to its end, with its output."""
+    """One run of a program to its end, with what it wrote to standard output; the log gets its errors too."""
 
     def __init__(self, loop: Loop, foreign: Foreign, answer: Answer) -> None:
         self._loop = loop
@@ -45,10 +45,13 @@ class Command:
         if log:
             self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         self._pipe, theirs = os.pipe2(os.O_CLOEXEC)
+        null = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            child = spawn(argv, env=env, cwd=cwd, stdio=theirs, namespace=namespace)
+            outputs = (theirs, self._log if self._log >= 0 else null)
+            child = spawn(argv, env=env, cwd=cwd, stdio=outputs, namespace=namespace)
         finally:
             os.close(theirs)
+            os.close(null)
         self._foreign.sessions.add(child.pid)
         os.set_blocking(self._pipe, False)
         self._loop.when_readable(self._pipe, self._read)
@@ -105,7 +108,10 @@ def execute(
     namespace: int | None,
     answer: Answer,
 ) -> None:
-    """Start a program by hand; answers with its pid once it runs, and reports ``exec-exit`` at its end. Raises OSError."""
+    """Start a program by hand.
+
+    Answers with its pid once it runs, and reports ``exec-exit`` at its end. Raises OSError.
+    """
     child = spawn(argv, env=env, cwd=cwd, stdio=stdio, namespace=namespace)
     foreign.sessions.add(child.pid)
     failed = False

@@ -1,4 +1,8 @@
-"""The agent's process: its children first, then its limits, then the server. What is forked early carries nothing of what comes later."""
+"""The agent's process.
+
+Its children first, then its limits, then the server. What is forked early carries nothing of what comes
+later.
+"""
 
 from __future__ import annotations
 
@@ -56,11 +60,15 @@ def _start_eye() -> tuple[int | None, str]:
 
 
 def _raise_limits() -> None:
-    """As many open files as allowed (a namespace is one), and a start ahead of the nodes; neither is inherited by them."""
+    """As many open files as allowed (a namespace is one), and a start ahead of the nodes.
+
+    Neither is inherited by them.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     Limits.files = (soft, hard)
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with contextlib.suppress(OSError):
-        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-        Limits.nice = _NICE
+        before = os.getpriority(os.PRIO_PROCESS, 0)
+        os.setpriority(os.PRIO_PROCESS, 0, min(before, _NICE))
+        Limits.nice = before

@@ -16,14 +16,14 @@ class Limits:
     """What the agent raised for itself and its children shall not inherit."""
 
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    nice = 0
+    nice: int | None = None
 
 
 class Child(NamedTuple):
     """A process on its way to exec.
 
-    ``status`` becomes readable when it got there: end of file is success, text is what went wrong. Where it is held it goes on at the
-    first byte written to ``gate`` and exits if that is closed.
+    ``status`` becomes readable when it got there: end of file is success, text is what went wrong. Where it
+    is held it goes on at the first byte written to ``gate`` and exits if that is closed.
     """
 
     pid: int
@@ -45,14 +45,14 @@ def spawn(
     *,
     env: Mapping[str, str],
     cwd: str | None,
-    stdio: Stdio | int,
+    stdio: Stdio | tuple[int, int],
     namespace: int | None,
     held: bool = False,
     keep: int | None = None,
 ) -> Child:
-    """Fork a session leader that runs ``argv``; ``stdio`` may be a descriptor for both outputs. Raises OSError (fork).
+    """Fork a session leader that runs ``argv``. Raises OSError (fork).
 
-    ``keep`` is a descriptor that the program inherits.
+    ``stdio`` may be two descriptors for the outputs. ``keep`` is a descriptor that the program inherits.
     """
     told, tell = os.pipe2(os.O_CLOEXEC)
     waits, gate = os.pipe2(os.O_CLOEXEC) if held else (None, None)
@@ -72,7 +72,7 @@ def _become(
     argv: Sequence[str],
     env: Mapping[str, str],
     cwd: str | None,
-    stdio: Stdio | int,
+    stdio: Stdio | tuple[int, int],
     namespace: int | None,
     waits: int | None,
     keep: int | None,
@@ -86,9 +86,8 @@ def _become(
         for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT):  # Python ignores the first two
             signal.signal(number, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_NOFILE, Limits.files)
-        if Limits.nice:
-            with contextlib.suppress(OSError):
-                os.setpriority(os.PRIO_PROCESS, 0, 0)
+        if Limits.nice is not None:
+            os.setpriority(os.PRIO_PROCESS, 0, Limits.nice)
         what = "open the files of"
         _open(stdio)
         if cwd:
@@ -107,12 +106,12 @@ def _become(
     os._exit(127)
 
 
-def _open(stdio: Stdio | int) -> None:
-    if isinstance(stdio, int):
+def _open(stdio: Stdio | tuple[int, int]) -> None:
+    if not isinstance(stdio, Stdio):
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
-        os.dup2(stdio, 1)
-        os.dup2(stdio, 2)
+        os.dup2(stdio[0], 1)
+        os.dup2(stdio[1], 2)
         return
     append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
     for number, path, flags in ((0, stdio.stdin, os.O_RDONLY), (1, stdio.stdout, append)):

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from faults.agent.loop import Loop
-from faults.agent.nodes import Emit, Node
+from faults.agent.node import Emit, Node
 from faults.agent.spawn import Stdio, result_of, spawn
 from faults.agent.wire import LineReader
 

@@ -1,6 +1,7 @@
-"""What is being done to a node's processes until it is so: ending, stopping, letting go. Each looks again until nobody new appears.
+"""What is being done to a node's processes until it is so: ending, stopping, letting go.
 
-A task is stepped with the members found in one pass over /proc; it signals whom it must and says whether it is finished.
+A task is stepped with the members found in one pass over /proc; it signals whom it must and says whether it
+is finished.
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ from collections.abc import Callable, Sequence
 from faults.agent.members import Member
 
 _LOOKS = 2
-"""A task is finished when this many passes in a row found nothing left to do: a fork may have escaped the first."""
+"""A task is finished when this many passes in a row found nothing left to do.
+
+A fork may have escaped the first.
+"""
 
 
 class Task:
-    """Base: ``since`` is the moment that was asked for; ``done`` is called once with the task when it is finished."""
+    """Base.
+
+    ``since`` is the moment that was asked for; ``done`` is called once with the task when it is finished.
+    """
 
     def __init__(self, since: float, done: Callable[[Task], None]) -> None:
         self.since = since
@@ -26,6 +33,11 @@ class Task:
         self.finished_at = 0.0
         self._quiet = 0
         self._quiet_since = 0.0
+
+    @property
+    def leaked_s(self) -> float:
+        """From the moment that was asked for until it was so, in seconds."""
+        return round(max(0.0, self.finished_at - self.since), 6)
 
     def step(self, members: Sequence[Member], now: float) -> bool:
         """Do what is left to do; returns whether it is finished."""
@@ -49,7 +61,10 @@ class Task:
 
 
 class Ending(Task):
-    """Ends every process of a node: with ``number`` first, with SIGKILL from ``force_at`` on (monotonic seconds)."""
+    """Ends every process of a node.
+
+    With ``number`` first, with SIGKILL from ``force_at`` on (monotonic seconds).
+    """
 
     def __init__(self, since: float, done: Callable[[Task], None], number: int, force_at: float) -> None:
         super().__init__(since, done)

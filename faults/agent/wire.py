@@ -20,7 +20,7 @@ def encode(value: dict[str, Any]) -> bytes:
 
 
 class LineReader:
-    """Calls ``line`` with each whole line of ``fd`` (without its end) and ``end`` once at the end of the file."""
+    """Calls ``line`` with each whole line of ``fd`` (without its end), and ``end`` once at the file's end."""
 
     def __init__(self, loop: Loop, fd: int, line: Callable[[bytes], None], end: Callable[[], None]) -> None:
         self._loop = loop

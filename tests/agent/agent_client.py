@@ -1,4 +1,4 @@
-"""A tiny client of the agent protocol for tests: requests with replies, and the events that came meanwhile."""
+"""A tiny client of the agent protocol for tests: requests with replies, and the events that came."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ class Refused(Exception):
 class Agent:
     """A running agent. ``prefix`` is put before its command line, to start it as another user."""
 
-    def __init__(self, *, prefix: Sequence[str] = (), python: str = sys.executable, flags: Sequence[str] = ("-I", "-S")):
+    def __init__(
+        self, *, prefix: Sequence[str] = (), python: str = sys.executable, flags: Sequence[str] = ("-I", "-S")
+    ):
         self.process = subprocess.Popen(
             [*prefix, python, *flags, str(AGENT)],
             stdin=subprocess.PIPE,
