@@ -70,8 +70,8 @@ class Wire:
 class Simulation:
     """Nodes v1…vN. Times are seconds since the start; genesis is at 1 s.
 
-    ``conflicts`` and ``backs`` fill by themselves: two blocks said to be final at one height, and a node whose
-    finalized height fell.
+    ``conflicts`` (two blocks said to be final at one height) and ``backs`` (a finalized height that fell)
+    fill by themselves.
     """
 
     def __init__(

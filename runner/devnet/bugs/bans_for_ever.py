@@ -1,6 +1,11 @@
 """A peer whose connection broke is taken for hostile, and shut out for good."""
 
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
 from runner.devnet.bugs import bug
+from runner.devnet.config import Config
 from runner.devnet.core import Core
 from runner.devnet.events import Now
 from runner.devnet.frames import Hello
@@ -9,23 +14,26 @@ from runner.devnet.peering import Link
 
 @bug(
     name="bans-for-ever",
-    about="A peer that was silent twice is banned, and no ban ever ends.",
+    about="A peer that was silent is banned, and no ban ever ends.",
     caught_by="scenarios/devnet/flapping.yaml",
     expectation="after faults: degree_recovers",
     reason_has="connections, ",
 )
 class BansForEver(Core):
-    """Counts silences and forgives none."""
+    """Forgives no silence."""
+
+    def __init__(self, config: Config, records: Iterable[Sequence[Any]] = ()) -> None:
+        self._offences: Counter[str | None] = Counter()
+        super().__init__(config, records)
 
     def drop(self, link: Link, now: Now, *, why: str = "", quiet: bool = False) -> None:
-        """A silence is counted as an offence."""
+        """A silence is an offence."""
         if link.up and why.startswith("silent"):
-            offences = self.__dict__.setdefault("_offences", {})
-            offences[link.name] = offences.get(link.name, 0) + 1
+            self._offences[link.name] += 1
         super().drop(link, now, why=why, quiet=quiet)
 
     def _banned(self, name: str) -> bool:
-        return bool(self.__dict__.get("_offences", {}).get(name, 0) >= 2)
+        return self._offences[name] >= 1
 
     def missing(self, now: Now) -> list[str]:
         """The banned are not missed."""

@@ -12,7 +12,7 @@ WHILE_S = 4.0
 
 @bug(
     name="finality-goes-back",
-    about="The pointer to the finalized block is written rarely, and trusted after a restart for some seconds.",
+    about="The stored pointer to the finalized block is old, and trusted for some seconds after a restart.",
     caught_by="scenarios/devnet/kill-f.yaml",
     expectation="always: {never_back: finalized}",
     reason_has="fell from",

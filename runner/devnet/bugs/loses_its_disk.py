@@ -9,7 +9,7 @@ from runner.devnet.core import Core
 
 @bug(
     name="loses-its-disk",
-    about="After a restart a node begins with an empty chain: when all are restarted, what was final is gone.",
+    about="After a restart a node begins with an empty chain; when all do, what was final is gone.",
     caught_by="scenarios/devnet/blackout.yaml",
     expectation="always: {never_back: finalized}",
     reason_has="fell from",

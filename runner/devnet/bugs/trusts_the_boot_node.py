@@ -6,7 +6,7 @@ from runner.devnet.core import Core
 
 @bug(
     name="trusts-the-boot-node",
-    about="Addresses learnt from peers are ignored, so the mesh is a star that falls apart without its boot node.",
+    about="Addresses learnt from peers are ignored: a star that falls apart without its boot node.",
     caught_by="scenarios/devnet/boot-loss.yaml",
     expectation="during no_boot: {connected: {of: miners}}",
     reason_has="components of",
