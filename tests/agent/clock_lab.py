@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from faults.agent.clock import available
+from faults.agent.clock.refusal import Gone
 from faults.agent.clock.target import Target
 
 SOURCES = Path(__file__).parent / "clock_targets"
@@ -128,10 +129,13 @@ def members(inode: int) -> list[int]:
 
 
 def untouched(pid: int) -> bool:
-    """Whether the process's vDSO is byte for byte the kernel's, and nobody traces the process."""
-    with Target(pid) as target:
-        same = target.untouched()
-    return same and "TracerPid:\t0" in Path(f"/proc/{pid}/status").read_text()
+    """Whether the process's vDSO is byte for byte the kernel's, and nobody traces it; or it has just ended."""
+    try:
+        with Target(pid) as target:
+            same = target.untouched()
+        return same and "TracerPid:\t0" in Path(f"/proc/{pid}/status").read_text()
+    except (Gone, FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def waited(until: Iterator[bool], seconds: float = 10.0) -> None:

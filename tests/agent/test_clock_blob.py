@@ -50,7 +50,9 @@ def test_this_kernels_vdso_is_read_as_binutils_reads_it(tmp_path: Path) -> None:
         ["nm", "-D", "--defined-only", tmp_path / "vdso.so"], capture_output=True, text=True, check=True
     ).stdout
     want = {
-        row.split()[2].split("@")[0]: int(row.split()[0], 16) for row in table.splitlines() if " A " not in row
+        row.split()[2].split("@")[0]: int(row.split()[0], 16)
+        for row in table.splitlines()
+        if " A " not in row
     }
     assert {name: at for name, (at, _) in vdso.parse(image).functions.items()} == want
     assert "__vdso_clock_gettime" in want

@@ -11,7 +11,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from clock_lab import HOUR, SECOND, Node, compiled, end, members, needs_clock, start, true_ns, untouched, waited
+from clock_lab import (
+    HOUR,
+    SECOND,
+    Node,
+    compiled,
+    end,
+    members,
+    needs_clock,
+    start,
+    true_ns,
+    untouched,
+    waited,
+)
 
 from faults.agent.clock import Keeper, Refusal
 from faults.agent.clock.line import Line
@@ -148,7 +160,9 @@ def test_go_is_bent(tmp_path: Path, keeper: Keeper, run) -> None:
 # -- following
 
 
-def test_forks_and_execs_come_under_the_line_and_updates_reach_them(folder: Path, keeper: Keeper, run) -> None:
+def test_forks_and_execs_come_under_the_line_and_updates_reach_them(
+    folder: Path, keeper: Keeper, run
+) -> None:
     node = run(compiled(folder, "shows"))
     keeper.set("a", node.inode, {"offset_ns": HOUR})
     assert_all_clocks(node.ask("f"), Line(HOUR))
@@ -273,7 +287,9 @@ def test_stop_and_continue_work_as_usual_under_the_line(folder: Path, keeper: Ke
         assert_all_clocks([int(w) for w in node.line().split()], Line(HOUR))
 
 
-def test_a_stopped_process_can_be_bent_and_restored_and_stays_stopped(folder: Path, keeper: Keeper, run) -> None:
+def test_a_stopped_process_can_be_bent_and_restored_and_stays_stopped(
+    folder: Path, keeper: Keeper, run
+) -> None:
     node = run(compiled(folder, "shows"))
     os.kill(node.pid, signal.SIGSTOP)
     waited(iter(lambda: state(node.pid) in "Tt", None))
@@ -389,7 +405,9 @@ def test_after_a_keeper_was_killed_another_restores(folder: Path, run) -> None:
 
 
 @pytest.mark.parametrize("jumps", [0, 1, 2])
-def test_half_done_work_of_a_killed_keeper_is_completed_or_taken_out(folder: Path, keeper: Keeper, run, jumps: int) -> None:
+def test_half_done_work_of_a_killed_keeper_is_completed_or_taken_out(
+    folder: Path, keeper: Keeper, run, jumps: int
+) -> None:
     node = run(compiled(folder, "shows"))
     with Target(node.pid) as target:
         target.write_blob(Line(5 * HOUR))

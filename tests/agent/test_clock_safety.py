@@ -74,9 +74,8 @@ def test_threads_that_hammer_the_clock_survive_and_never_see_a_torn_time(
 def test_sleepers_are_never_interrupted(folder: Path, keeper: Keeper, run) -> None:
     node = run(compiled(folder, "sleepers"))
     assert node.line() == "ready"
-    for _ in range(25):
+    for _ in range(60):
         assert keeper.set("a", node.inode, {"offset_ns": HOUR})["problems"] == []
-        time.sleep(0.01)
         assert keeper.set("a", node.inode, None)["restored"]
     woken, interrupted = map(int, node.finish().split())
     assert woken > 100
@@ -109,7 +108,7 @@ print("ready", flush=True)
 seen = [0, 0, 0]
 os.set_blocking(0, False)
 true = time.clock_gettime(time.CLOCK_MONOTONIC) - time.time()
-while os.read(0, 1) != b"" if False else True:
+while True:
     try:
         if os.read(0, 1) == b"":
             break
@@ -132,7 +131,7 @@ def test_forks_in_the_middle_of_it_neither_crash_nor_keep_anything(keeper: Keepe
         keeper.set("a", node.inode, {"offset_ns": HOUR})
         time.sleep(0.01)
         assert keeper.set("a", node.inode, None)["problems"] == []
-        assert all(untouched(p) for p in members(node.inode) if os.path.exists(f"/proc/{p}/maps"))
+        assert all(untouched(p) for p in members(node.inode))
         time.sleep(0.01)
     honest, bent, other = map(int, node.finish().split())
     assert honest > 0

@@ -19,6 +19,8 @@ from .stops import (
     EVENT_STOP,
     LISTEN,
     PATIENCE_S,
+    WALL,
+    WNOTHREAD,
     Hold,
     in_blob,
     ptrace,
@@ -178,11 +180,10 @@ class Follower:
         if still:
             target.jump_in()
             return
-        end = time.monotonic() + PATIENCE_S
-        while not self._jump_in(pid, target):
-            if time.monotonic() > end:
-                raise Refusal("no moment was found in which none of its threads reads the clock")
-            time.sleep(0.001)
+        for _ in self._patiently():
+            if self._jump_in(pid, target):
+                return
+        raise Refusal("no moment was found in which none of its threads reads the clock")
 
     def _jump_in(self, pid: int, target: Target) -> bool:
         """Put the jumps in if no thread stands, or will return, where they go; move those that can be
@@ -216,10 +217,10 @@ class Follower:
             target.wipe()
             return
         cleared: set[int] = set()
-        for wait in _patiently():
+        for attempt in self._patiently():
             with Hold(pid, self.answer) as hold:
                 places = hold.places()
-                if wait == 0:
+                if attempt == 0:
                     target.jump_out()
                 for tid, (ip, sp) in places.items():
                     if tid not in cleared and (
@@ -234,11 +235,27 @@ class Follower:
             "its clock is true again, but a thread stayed in the code that bent it, so its bytes remain"
         )
 
+    def _patiently(self) -> Iterator[int]:
+        """Counts attempts until patience ends. In between everything traced may run, signals and forks are answered:
+        a thread that gets many signals would otherwise never leave the place where the first one met it."""
+        end, pause, count = time.monotonic() + PATIENCE_S, 0.001, 0
+        while True:
+            yield count
+            count += 1
+            until = time.monotonic() + pause
+            if until > end:
+                return
+            while time.monotonic() < until:
+                self._answer_all()
+                time.sleep(0.0001)
+            pause = min(pause * 1.5, 0.05)
 
-def _patiently() -> Iterator[int]:
-    """Counts up, a millisecond apart, until patience ends."""
-    end, count = time.monotonic() + PATIENCE_S, 0
-    while time.monotonic() < end:
-        yield count
-        count += 1
-        time.sleep(0.001)
+    def _answer_all(self) -> None:
+        while True:
+            try:
+                tid, status = os.waitpid(-1, WALL | WNOTHREAD | os.WNOHANG)
+            except ChildProcessError:
+                return
+            if tid == 0:
+                return
+            self.answer(tid, status)

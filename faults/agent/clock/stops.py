@@ -37,12 +37,19 @@ CONT, SINGLESTEP, GETREGS, SETREGS = 7, 9, 12, 13
 FOLLOW = 0x02 | 0x04 | 0x08 | 0x10  # PTRACE_O_TRACEFORK, VFORK, CLONE, EXEC
 EVENT_EXEC, EVENT_STOP = 4, 128
 WALL = 0x40000000  # __WALL: threads too
+WNOTHREAD = 0x20000000  # __WNOTHREAD: only what the calling thread traces
 
 PATIENCE_S = 2.0
 STACK = 64 * 1024
 # In a signal frame: rsp, rip, eflags, then code segment 0x33, fs, gs, and stack segment 0x2b, 16 bits each.
 _SEGMENTS = struct.pack("<HHHH", 0x33, 0, 0, 0x2B)
 _NEAR = 1024  # bytes of stack that a function of the vDSO uses at most
+
+_EINTR, _NO_CALL = (1 << 64) - errno.EINTR, (1 << 64) - 1
+# Calls that a stop ends with EINTR, and that have done nothing when they say so (the kernel itself goes on with the others):
+# read, write, readv, writev, accept, accept4, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, semop, semtimedop,
+# rt_sigtimedwait, io_getevents, io_pgetevents, io_uring_enter, epoll_wait, epoll_pwait, epoll_pwait2.
+_AGAIN = frozenset((0, 1, 19, 20, 43, 288, 44, 45, 46, 47, 299, 65, 220, 128, 208, 333, 426, 232, 281, 441))
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
@@ -271,6 +278,8 @@ class Hold:
             return False
         if os.WIFSTOPPED(status):
             self._kept[tid] = status
+            if status >> 16 == EVENT_STOP and os.WSTOPSIG(status) == signal.SIGTRAP:
+                _sleep_on(tid)
         else:
             self._over.add(tid)
             self._answer(tid, status)
@@ -310,6 +319,25 @@ class Hold:
         for number in waiting:
             _libc.syscall(234, self.pid, tid, number)  # tgkill
         return True
+
+
+def _sleep_on(tid: int) -> None:
+    """Undo the EINTR of a held thread that fell asleep between being seen running and being stopped.
+
+    The call is made again from its start, with its whole time-out. Not if a signal waits for the thread: that would have
+    interrupted the call without us.
+    """
+    now = registers(tid)
+    if now.rax != _EINTR or now.orig_rax not in _AGAIN or _signals_wait(tid):
+        return
+    now.rax, now.orig_rax = now.orig_rax, _NO_CALL
+    now.rip -= 2  # the length of the instruction that makes a system call
+    ptrace(SETREGS, tid, 0, ctypes.addressof(now))
+
+
+def _signals_wait(tid: int) -> bool:
+    pending = int(status_field(tid, "SigPnd") or "0", 16) | int(status_field(tid, "ShdPnd") or "0", 16)
+    return bool(pending & ~int(status_field(tid, "SigBlk") or "0", 16))
 
 
 def seize(tid: int) -> bool:

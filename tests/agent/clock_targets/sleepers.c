@@ -26,14 +26,14 @@ static void *polls(void *arg)
     int fd = epoll_create1(0);
     (void)arg;
     while (!over)
-        count(epoll_wait(fd, &e, 1, 20) < 0);
+        count(epoll_wait(fd, &e, 1, 2) < 0);
     return NULL;
 }
 
 static void *receives(void *arg)
 {
     int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    struct timeval wait = {0, 20000};
+    struct timeval wait = {0, 2000};
     char c;
     (void)arg;
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
@@ -44,7 +44,7 @@ static void *receives(void *arg)
 
 static void *sleeps(void *arg)
 {
-    struct timespec wait = {0, 20000000};
+    struct timespec wait = {0, 2000000};
     (void)arg;
     while (!over)
         count(nanosleep(&wait, NULL) < 0);
