@@ -49,11 +49,11 @@ class Clock(Fault, Targets, kind="clock"):
 
     def effect(self, model: NetworkModel, hit: Hit) -> NetworkModel:
         """Each target's clock error grows by its own draw, counted from the instant at which it came in."""
-        draws, since = hit.chosen.draws, hit.since_s
+        since = hit.since_s
         for node in hit.targets():
-            offset = draws.get("offset", {}).get(node, 0.0)
-            drift = draws.get("drift", {}).get(node, 0.0)
-            strobe = draws.get("strobe", {}).get(node, 0.0)
+            offset = _drawn(hit, "offset", self.offset, node)
+            drift = _drawn(hit, "drift", self.drift, node)
+            strobe = _drawn(hit, "strobe", self.strobe, node)
             half = self.every.seconds() if self.every else 0.0
             clock = ClockCondition(
                 offset_s=offset,
@@ -74,3 +74,10 @@ class Clock(Fault, Targets, kind="clock"):
     def claims(self) -> frozenset[str]:
         """The processes must see the wrong time."""
         return frozenset({"clock"})
+
+
+def _drawn(hit: Hit, name: str, asked: Range | None, node: str) -> float:
+    """What was drawn for a node; a choice taken over from elsewhere may lack it, which is no loss where it was fixed."""
+    if asked is None:
+        return 0.0
+    return hit.chosen.draws.get(name, {}).get(node, asked.low if asked.is_fixed else 0.0)

@@ -18,11 +18,13 @@ from pydantic_core import CoreSchema, PydanticCustomError
 NAME = r"[a-z][a-z0-9_-]*"
 NUMBER = r"\d+(?:\.\d+)?"
 CLOCK_UNITS: Mapping[str, float] = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+ENGLISH = r"secs?|seconds?|mins?|minutes?|hours?|hrs?|millis|milliseconds?|msecs?"
+"""Words for units of the clock that are not how a duration is written."""
 
 DURATION = rf"{NUMBER}(?:ms|s|m|h| ?[a-z][a-z_]+)"
 MOMENT = rf"(?:{DURATION}|(?:next [a-z]+|[a-z]+ \d+|end of {NAME}(?:\.\d+)?|{NAME}(?:\.\d+)?)(?: [+-] {DURATION})?)"
 AMOUNT = rf"(?:\d+|{NUMBER}%|minority|majority|f|f\+1|rest)"
-BOUND = r"[a-z][a-z0-9_]*(?: *(?:>=|<=|==|!=|>|<) *\S.*)?"
+BOUND = r"[a-z][a-z0-9_]*(?: *(?:>=|<=|==|!=|>|<) *[^\s<>=!].*)?"
 
 E_ = TypeVar("E_")
 
@@ -58,7 +60,7 @@ class Duration:
         raise KeyError(self.unit)
 
     def __str__(self) -> str:
-        number = f"{self.value:g}"
+        number = f"{self.value:.12g}"
         return f"{number} {self.unit}" if self.is_protocol else f"{number}{self.unit}"
 
 
@@ -138,7 +140,8 @@ def parse_duration(value: Any) -> Duration:
     if isinstance(value, str):
         if m := re.fullmatch(rf"({NUMBER})(ms|s|m|h)", value):
             return Duration(float(m[1]), m[2])
-        if m := re.fullmatch(rf"({NUMBER}) ([a-z][a-z_]*)", value):
+        m = re.fullmatch(rf"({NUMBER}) ([a-z][a-z_]*)", value)
+        if m is not None and not re.fullmatch(ENGLISH, m[2]):
             if m[2] in {"block", "blocks", "height", "heights"}:
                 raise problem(
                     "counted",
@@ -151,10 +154,8 @@ def parse_duration(value: Any) -> Duration:
     hint = ""
     if isinstance(value, int | float) and not isinstance(value, bool):
         hint = f" (did you mean {value:g}s?)"
-    elif isinstance(value, str) and (
-        m := re.fullmatch(rf"({NUMBER}) ?(sec|secs|seconds?|min|mins|minutes?|hours?|hrs?)", value)
-    ):
-        hint = f" (did you mean {m[1]}{m[2][0]}?)"
+    elif isinstance(value, str) and (m := re.fullmatch(rf"({NUMBER}) ?({ENGLISH})", value)):
+        hint = f" (did you mean {m[1]}{'ms' if m[2].startswith(('milli', 'ms')) else m[2][0]}?)"
     raise problem(
         "duration",
         "{v} is not a time: write 500ms, 10s, 2m, 1h or protocol time such as '2 layers'{hint}",
@@ -217,7 +218,7 @@ def parse_bound(value: Any) -> Bound:
         inner = parse_bound(value["not"])
         return Bound(inner.fact, inner.op, inner.value, not inner.negated)
     if isinstance(value, str):
-        if m := re.fullmatch(r"([a-z][a-z0-9_]*) *(>=|<=|==|!=|>|<) *(\S.*)", value):
+        if m := re.fullmatch(r"([a-z][a-z0-9_]*) *(>=|<=|==|!=|>|<) *([^\s<>=!].*)", value):
             return Bound(m[1], m[2], _bound_value(m[3].strip()))  # type: ignore[arg-type]
         if re.fullmatch(r"[a-z][a-z0-9_]*", value):
             return Bound(value)
@@ -299,7 +300,7 @@ def shown(value: Any) -> str:
             else str(value)
         )
     )
-    return text if len(text) <= 60 else text[:57] + "...'"
+    return text if len(text) <= 60 else text[:57] + ("...'" if text.startswith("'") else "...")
 
 
 def _field(parse: Callable[[Any], Any], schema: dict[str, Any]) -> Any:

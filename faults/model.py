@@ -89,7 +89,7 @@ class ClockCondition:
         at = t if self.frozen_since is None else min(t, self.frozen_since)
         error = self.offset_s + sum(max(0.0, at - since) * ppm * 1e-6 for since, ppm in self.drifts)
         for since, amplitude, half in self.strobes:
-            if int(max(0.0, at - since) // half) % 2:
+            if int(max(0.0, at - since) / half + 1e-9) % 2:  # 1.0 // 0.1 is 9: the jump itself counts
                 error += amplitude
         return error - (t - at)
 

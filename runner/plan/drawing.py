@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from xml.sax.saxutils import escape, quoteattr
 
 from runner.plan import wording
 from runner.plan.changes import phases
 from runner.plan.model import Phase, Plan, Trial
 from runner.plan.windows import trial_windows
+
+Columns = Callable[[float], float]
+"""The column of an instant."""
 
 WIDTH, LABEL, LANE, BAR = 960, 170, 26, 16
 COLOURS = {
@@ -74,12 +77,8 @@ def svg(plan: Plan) -> str:
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def _grid(horizon: float, height: int, x: object) -> Iterator[str]:
-    assert callable(x)
-    step, size = 0.1, 0.1
-    while step / horizon * (WIDTH - LABEL) < 70:
-        step = next((size * f for f in (2, 5, 10) if size * f > step + 1e-9), size * 10)
-        size = step if step >= size * 10 - 1e-9 else size
+def _grid(horizon: float, height: int, x: Columns) -> Iterator[str]:
+    step = next(s for s in wording.round_steps() if s / horizon * (WIDTH - LABEL) >= 70)
     count = 0
     while count * step <= horizon:
         at = x(count * step)
@@ -93,8 +92,7 @@ def _label(name: str, y: int, *, soft: bool = False) -> str:
     return f'<text{" class=" + quoteattr("soft") if soft else ""} x="12" y="{y + 12}">{escape(shown)}</text>'
 
 
-def _bars(trial: Trial, y: int, horizon: float, x: object) -> Iterator[str]:
-    assert callable(x)
+def _bars(trial: Trial, y: int, horizon: float, x: Columns) -> Iterator[str]:
     colour = next((c for claim, c in COLOURS.items() if claim in trial.fault.claims()), OTHER)
     whole = len(trial.fault.units(trial.chosen)) if any(s.units is not None for s in trial.spans) else 1
     about = escape(f"{wording.what(trial.fault)}; {wording.lasts(trial)}")
@@ -111,8 +109,7 @@ def _bars(trial: Trial, y: int, horizon: float, x: object) -> Iterator[str]:
     yield "</g>"
 
 
-def _parts(found: Sequence[Phase], y: int, horizon: float, x: object) -> Iterator[str]:
-    assert callable(x)
+def _parts(found: Sequence[Phase], y: int, horizon: float, x: Columns) -> Iterator[str]:
     for phase in found:
         left, right = x(phase.start_s), x(horizon if phase.end_s is None else phase.end_s)
         kind = "none" if not phase.quorate else "whole" if len(phase.components) == 1 else "part"

@@ -117,7 +117,7 @@ def _horizon(plan: Plan, windows: Sequence[Window]) -> float:
 
 
 def _axis(scale: _Scale) -> str:
-    step = next(s for s in _steps() if s / scale.end_s * scale.columns >= 12)
+    step = next(s for s in wording.round_steps() if s / scale.end_s * scale.columns >= 12)
     line = [" "] * (scale.columns + 12)
     count = 0
     while count * step <= scale.end_s:
@@ -127,14 +127,6 @@ def _axis(scale: _Scale) -> str:
             line[at : at + len(mark)] = mark
         count += 1
     return "".join(line).rstrip()
-
-
-def _steps() -> Iterator[float]:
-    size = 0.1
-    while True:
-        for factor in (1, 2, 5):
-            yield size * factor
-        size *= 10
 
 
 def _draw(bar: list[str], trial: Trial, scale: _Scale) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydantic import BaseModel
 
@@ -29,6 +29,15 @@ def time(seconds: float) -> str:
     return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "") + tail
 
 
+def round_steps() -> Iterator[float]:
+    """Distances between the marks of an axis, ascending: seconds, then minutes and hours that people read at a glance."""
+    yield from (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
+    hours = 1
+    while True:
+        yield 3600.0 * hours
+        hours *= 2
+
+
 def names(nodes: Iterable[str]) -> str:
     """Names in the order given, runs of numbered ones drawn together: ``n1…n4, n7``."""
     runs: list[list[str]] = []
@@ -48,10 +57,14 @@ def _follows(one: str, two: str) -> bool:
 
 def what(fault: Fault) -> str:
     """The fault with its fields, as a person would write it in full."""
-    said = [f"{name}: {_value(getattr(fault, name))}" for name in _own(fault)]
+    own = _own(fault)
+    said = [
+        _value(getattr(fault, name)) if name == fault.short else f"{name}: {_value(getattr(fault, name))}"
+        for name in own
+    ]
     if isinstance(fault, Targets):
         whom = describe(Targets(**{k: getattr(fault, k) for k in Targets.model_fields}))
-        said.insert(0, f"of {whom}" if not whom.startswith("{") else whom)
+        said.append(f"of {whom}" if not whom.startswith("{") else whom)
     return f"{fault.kind} " + ", ".join(said)
 
 
@@ -136,11 +149,11 @@ def manner(step: Step) -> list[str]:
 
 
 def sizes(members: Sequence[frozenset[str]]) -> str:
-    """Sizes of components, equal ones drawn together: ``5 4``, ``96 4×1``."""
+    """Sizes of components, equal ones drawn together: ``5, 4``, ``96, 4×1`` (four of one node)."""
     told: list[list[int]] = []
     for one in members:
         if told and told[-1][0] == len(one):
             told[-1][1] += 1
         else:
             told.append([len(one), 1])
-    return " ".join(f"{n}×{size}" if n > 2 else " ".join([str(size)] * n) for size, n in told) or "none"
+    return ", ".join(f"{n}×{size}" if n > 2 else ", ".join([str(size)] * n) for size, n in told) or "none"
