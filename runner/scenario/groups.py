@@ -181,31 +181,28 @@ def _what_runs(fields: GroupFields, raw: Mapping[str, Any], loc: Loc, context: C
                 f"'{name}' must lie in the data folder: a plain relative path",
                 key=True,
             )
-    if fields.bugs:
-        _bugs(fields, raw["bugs"], loc, context)
+    if fields.bugs or fields.bugs_path:
+        _bugs(fields, raw.get("bugs"), loc, context)
 
 
 def _bugs(fields: GroupFields, raw: Any, loc: Loc, context: Context) -> None:
-    """Names of bugs that nobody knows; with ``bugs_path`` those of its folder are known too."""
+    """Names of bugs that nobody knows. With a folder of more the names are the folder's, which is not run
+    here.
+    """
+    folder = bugs_folder(fields.bugs_path, loc, context)
+    if folder is not None:
+        if not folder.is_dir():
+            context.report.add((*loc, "bugs_path"), f"'{fields.bugs_path}' is no folder")
+        return
     try:
         from runner.devnet.bugs import catalogue  # type: ignore[attr-defined,unused-ignore]
     except ImportError:
         return
-    known = set(catalogue())
-    folder = bugs_folder(fields.bugs_path, loc, context)
-    if folder is not None:
-        try:
-            known |= {f.stem for f in folder.iterdir() if f.suffix == ".py"}
-            known |= {f.stem.replace("_", "-") for f in folder.iterdir() if f.suffix == ".py"}
-        except OSError as error:
-            context.report.add((*loc, "bugs_path"), f"'{fields.bugs_path}' cannot be read: {error.strerror}")
-            return
+    known = sorted(catalogue())
     for index, bug in enumerate(fields.bugs or ()):
         if bug not in known:
             where = (*loc, "bugs", index) if isinstance(raw, list) else (*loc, "bugs")
-            context.report.add(
-                where, f"the built-in network has no bug '{bug}'" + nearest_or_all(bug, sorted(known))
-            )
+            context.report.add(where, f"the built-in network has no bug '{bug}'" + nearest_or_all(bug, known))
 
 
 def bugs_folder(path: str | None, loc: Loc, context: Context) -> Path | None:

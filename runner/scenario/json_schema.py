@@ -92,10 +92,7 @@ def _short_forms(defs: Schema, kinds: Any, names: Any, key: dict[type[BaseModel]
 def _that(names: Any, key: dict[type[BaseModel], str]) -> Schema:
     """A bound, a name, a mapping with one predicate, ``is``, ``not``, or a list of them."""
     one: list[Schema] = [
-        {
-            "type": "string",
-            "anyOf": [{"enum": sorted(names)}, {"pattern": rf"^(?:{BOUND}|[a-z][a-z0-9_-]*)$"}],
-        },
+        _text(names),
         {"$ref": f"#/$defs/{key[IsFields]}"},
         _only("not", _THAT),
         *(_only(name, {"$ref": f"#/$defs/{key[cls]}"}) for name, cls in names.items()),
@@ -117,7 +114,7 @@ def _only(name: str, value: Schema) -> Schema:
 
 
 def _step(fields: Schema, kinds: Any, key: dict[type[BaseModel], str]) -> Schema:
-    """The fields of a step, and exactly one fault; momentary ones have no ``for``, the others must have it."""
+    """The fields of a step, and exactly one fault; momentary ones have no ``for``, the others need it."""
     properties = dict(fields["properties"])
     choices = []
     for kind, cls in kinds.items():
@@ -152,9 +149,9 @@ def _cleaned(node: Any) -> Any:
         return _THAT
     out = {}
     for name, value in node.items():
-        if (
-            name == "title" and isinstance(value, str) and "properties" not in node and "$defs" not in node
-        ) or (name == "default" and value is None):
+        if (name == "title" and isinstance(value, str) and "$defs" not in node) or (
+            name == "default" and value is None
+        ):
             continue
         if name == "properties" and isinstance(value, dict):
             out[name] = {k: _cleaned(v) for k, v in value.items()}
@@ -183,12 +180,7 @@ def _with_parameters(node: Any) -> Any:
         else _with_parameters(value)
         for k, value in node.items()
     }
-    plain = (
-        out.get("type") in ("integer", "number", "boolean")
-        or "pattern" in out
-        or "enum" in out
-        or "const" in out
-    )
+    plain = out.get("type") in ("integer", "number", "boolean") or out.keys() & {"pattern", "enum", "const"}
     if plain and out != _PARAMETER and "anyOf" not in out and out.get("const") != 1:
         described = {k: out.pop(k) for k in ("description", "default") if k in out}
         return {**described, "anyOf": [out, _PARAMETER]}

@@ -18,7 +18,6 @@ PREDICATES = (
     "degree_recovers",
     "matches_model",
 )
-FACTS = ("finality_age", "fork_depth", "diameter", "edge_connectivity")
 DRIVERS = ("attach", "docker", "ssh", "kubernetes")
 DRIVER_KEYS = ("context", "namespace", "project", "inventory", "terraform", "consul")
 """Keys of ``network`` that belong to drivers of a later version."""

@@ -25,7 +25,7 @@ from runner.scenario.model import Abort, Limits, Scenario
 from runner.scenario.names import Names, check_definitions, check_mentions, gather, name_steps
 from runner.scenario.network import Read, read_network
 from runner.scenario.predicates import read_that
-from runner.scenario.problems import Loc, Problem, Report, in_order, misspelt, nearest_or_all
+from runner.scenario.problems import Loc, Mark, Problem, Report, in_order, misspelt, nearest_or_all
 from runner.scenario.reading import fill
 from runner.scenario.steps import Draft, read_step
 from runner.scenario.times import check_phases, check_times
@@ -46,7 +46,7 @@ TOP_KEYS = (
     "limits",
 )
 _RESOLVED = "resolved"
-_TITLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
+_TITLE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 
 
 def _percent(value: Any) -> float:
@@ -74,7 +74,7 @@ class LimitFields(Values):
 class TopFields(Values):
     """The plain fields of the top level."""
 
-    name: Annotated[str, Field(pattern=_TITLE.pattern.replace(r"\Z", "$"))] | None = None
+    name: Annotated[str, Field(pattern=f"^{_TITLE}$")] | None = None
     about: str = ""
     seed: Annotated[int, Field(ge=0)] | None = None
     limits: LimitFields | None = None
@@ -156,6 +156,7 @@ def _check(
 ) -> tuple[Scenario | None, list[Problem]]:
     document = whole.document
     report = Report(document.where, found=document.problems)
+    report.settled.update(Mark(p.file, p.line, p.column) for p in document.problems)
     if not isinstance(document.data, dict):
         if document.data is not None:
             report.add((), "a scenario is a mapping: 'seatrial: 1', 'network: …', 'timeline: …', 'expect: …'")

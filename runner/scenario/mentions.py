@@ -103,6 +103,9 @@ def _value(value: Any, written: Any, loc: Loc, context: Context) -> None:
     elif isinstance(value, tuple | list) and isinstance(written, list):
         for index, (one, raw) in enumerate(zip(value, written, strict=False)):
             _value(one, raw, (*loc, index), context)
+    elif isinstance(value, Mapping) and isinstance(written, list):
+        for index, (one, raw) in enumerate(zip(value.values(), written, strict=False)):
+            _value(one, raw, (*loc, index), context)
     elif isinstance(value, Mapping) and isinstance(written, dict):
         for key, one in value.items():
             if key in written:

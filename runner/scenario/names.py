@@ -245,17 +245,11 @@ def _fact(mention: Mention, names: Names, context: Context) -> None:
     if isinstance(value, Duration):
         _duration(Mention("duration", value, mention.loc), names, context)
     if context.facts is not None and fact not in context.facts:
-        if fact in later.FACTS:
-            context.report.add(mention.loc, later.not_built(f"fact '{fact}'"))
-        elif fact in names.units and not isinstance(mention.value, Bound):
+        if fact in names.units and not isinstance(mention.value, Bound):
             return  # counted per unit of the protocol
-        else:
-            known = sorted(context.facts)
-            context.report.add(
-                mention.loc,
-                f"nothing observes a fact '{fact}'"
-                + (near(fact, known) or f" (there is: {', '.join(known)})"),
-            )
+        known = sorted(context.facts)
+        hint = near(fact, known) or f" (there is: {', '.join(known)})"
+        context.report.add(mention.loc, f"nothing observes a fact '{fact}'{hint}")
         return
     if bound.op is None:
         return

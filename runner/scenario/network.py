@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from faults.fields import Duration, DurationField, Targets, Values, as_list
+from runner.predicates.bounds import COUNTED_FACTS, GRAPH_FACTS
 from runner.scenario import later
 from runner.scenario.groups import Grouped, GroupFields, read_groups
 from runner.scenario.mentions import Context, collect
@@ -26,10 +27,10 @@ from runner.scenario.words import FactName, PortField, Word, as_words
 DRIVERS = ("local",)
 NETWORK_KEYS = ("driver", "nodes", "setup", "observe", "units", "quorum", "links")
 DEFAULT_LAYER_S = 1.0
-KERNEL_FACTS = frozenset(
-    {"restarts", "clock_error", "degree", "components", "diameter", "edge_connectivity", "answers", "version"}
-)
+KERNEL_FACTS = frozenset({*GRAPH_FACTS, "degree", "restarts"})
 """Facts that need no cooperation of the network."""
+COUNTED_FROM = frozenset({"height", "head", "finalized"})
+"""Facts that others are counted from."""
 
 
 class SetupFields(Targets):
@@ -208,7 +209,7 @@ def _observe(
     presets = catalogue()
     if raw is None:
         if groups and all(g.use == "devnet" for g in groups) and "devnet" in presets:
-            return Observe(use="devnet"), frozenset(presets["devnet"].facts) | KERNEL_FACTS | _DERIVED
+            return Observe(use="devnet"), _known(frozenset(presets["devnet"].facts))
         return Observe(), KERNEL_FACTS if driver in DRIVERS else None
     if isinstance(raw, dict):
         for key in later.OBSERVE_KEYS:
@@ -234,11 +235,13 @@ def _observe(
         use, fields.http, ports if fields.http else fields.ports or {}, fields.facts or {}, fields.every
     )
     own = frozenset(presets[use].facts) if use is not None else frozenset(fields.facts or ())
-    return observe, own | KERNEL_FACTS | (_DERIVED if use == "devnet" or own & _DERIVED_FROM else frozenset())
+    return observe, _known(own)
 
 
-_DERIVED = frozenset({"lag", "finality_age", "fork_depth", "finalized", "head", "height"})
-_DERIVED_FROM = frozenset({"height", "head", "finalized"})
+def _known(own: frozenset[str]) -> frozenset[str]:
+    """What may be asked for where nodes report ``own``."""
+    counted = frozenset({*COUNTED_FACTS, "height"}) if own & COUNTED_FROM else frozenset()
+    return own | KERNEL_FACTS | counted
 
 
 def _one_way(fields: ObserveFields, loc: Loc, groups: tuple[Grouped, ...], context: Context) -> None:
@@ -287,7 +290,7 @@ def _setup_form(fields: SetupFields, raw: Mapping[str, Any], loc: Loc, context: 
         context.report.add((*loc, "to"), "'to' belongs to 'copy'", key=True)
     elif fields.run is not None and not fields.run:
         context.report.add((*loc, "run"), "an empty command")
-    if fields.save is not None and fields.run is None:
+    elif fields.save is not None and fields.run is None:
         context.report.add((*loc, "save"), "'save' keeps what 'run' wrote; there is none", key=True)
     for key in ("where", "pick", "by"):
         if key in raw:

@@ -81,7 +81,7 @@ def _named_network(whole: Assembly) -> None:
 def _network_file(whole: Assembly, path: Path, at: Mark, shown: str | None = None) -> None:
     name = str(path)
     raw = read_file(path, shown or name, whole.document.problems, at)
-    inner = read(raw, name) if raw is not None else Document({})
+    inner = read(raw, name) if raw is not None else Document()
     if raw is not None and not inner.problems and not isinstance(inner.data, dict):
         inner.problems.append(Problem(name, 1, 1, "a network is a mapping: driver, nodes, …"))
     whole.document.problems.extend(inner.problems)

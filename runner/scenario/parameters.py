@@ -64,10 +64,10 @@ class Substitution:
             if dollar:
                 return "$$" if command else "$"
             if brace:
-                self.report.add(loc, "write $name, not ${name}: YAML cannot read braces there")
+                self.report.add(loc, "write $name, not ${name}: YAML cannot read braces there", settle=True)
                 return match[0]
             if not name:
-                self.report.add(loc, "a '$' that names nothing: write $$ for a dollar")
+                self.report.add(loc, "a '$' that names nothing: write $$ for a dollar", settle=True)
                 return match[0]
             return self._named(match[0], name, loc, network, command)
 
@@ -91,9 +91,11 @@ class Substitution:
                     loc,
                     f"'${name}' is neither a parameter nor a fact of a node"
                     + nearest_or_all(name, sorted({*self.values, *self.command_names})),
+                    settle=True,
                 )
             return written
-        self.report.add(loc, f"there is no parameter '{name}'" + nearest_or_all(name, self.values))
+        hint = nearest_or_all(name, self.values)
+        self.report.add(loc, f"there is no parameter '{name}'{hint}", settle=True)
         return written
 
 

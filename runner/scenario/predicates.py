@@ -84,7 +84,7 @@ def _is_fact(name: str, context: Context) -> bool:
     close to.
     """
     if context.facts is not None:
-        return name in context.facts or name in later.FACTS
+        return name in context.facts
     return not difflib.get_close_matches(name, [*context.predicates, *context.defined], 1, 0.8)
 
 

@@ -45,10 +45,16 @@ class Report:
     where: Callable[[Loc, bool], Mark]
     note: Callable[[Loc], str] = lambda loc: ""
     found: list[Problem] = field(default_factory=list)
+    settled: set[Mark] = field(default_factory=set)
+    """Places of which nothing more is said, since what stands there is not what was meant."""
 
-    def add(self, loc: Loc, message: str, *, key: bool = False) -> None:
-        """Note a problem of the value at ``loc``, or of its key."""
+    def add(self, loc: Loc, message: str, *, key: bool = False, settle: bool = False) -> None:
+        """Note a problem of the value at ``loc``, or of its key; ``settle``: nothing more is said of it."""
         mark = self.where(loc, key)
+        if mark in self.settled:
+            return
+        if settle:
+            self.settled.add(mark)
         self.found.append(Problem(mark.file, mark.line, mark.column, message + self.note(loc)))
 
     def found_at(self, loc: Loc) -> bool:

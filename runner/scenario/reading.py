@@ -80,6 +80,9 @@ def _report_errors(
             said = f"'{e['loc'][-1]}' is missing" + (f" in {what}" if what else "")
         else:
             said = _worded(e)
+            inner = _at(raw, within)
+            if isinstance(inner, dict) and e["type"] in inner:
+                within, key = (*within, e["type"]), True
         by_place.setdefault((loc + within, key), []).append(said)
     for (where, key), messages in by_place.items():
         report.add(where, "; or ".join(dict.fromkeys(messages)), key=key)
@@ -129,6 +132,12 @@ def _fit(raw: Any, steps: tuple[Any, ...]) -> Loc:
             out.append(part)
             here = here[part]
     return tuple(out)
+
+
+def _at(raw: Any, loc: Loc) -> Any:
+    for part in loc:
+        raw = raw[part]
+    return raw
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
