@@ -1,9 +1,9 @@
-"""The way in: ``[sys.executable, "-E", "-s", ".../faults/agent/__main__.py"]`` with pipes as input and output.
+"""The way in: ``[sys.executable, "-E", "-s", ".../faults/agent/__main__.py"]``, with pipes for both ways.
 
-Started by its path it needs neither an installation nor anything of the environment, so that every interpreter of
-a host will do; ``-I -S`` starts a few milliseconds sooner. The exit code is 69 where the machine forbids
-namespaces (one line on standard error says what to do), 70 after an error of our own, 0 after ``bye`` or the end
-of the input.
+Started by its path it needs neither an installation nor anything of the environment, so that every
+interpreter of a host will do; ``-I -S`` starts a few milliseconds sooner. The exit code is 69 where the
+machine forbids namespaces (one line on standard error says what to do), 70 after an error of our own, 0 after
+``bye`` or the end of the input.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ class Line(TypedDict):
 def compile_line(clock: Mapping[str, Any], wall_minus_monotonic_ns: int) -> Line | None:
     """The line of a condition of the protocol (``{"offset_s", "drifts", "strobes", "frozen_since"}``).
 
-    None where it is no error at all.     Drifts from several instants become one rate from one instant and the offset that makes up for the
-    difference. A freeze is the rate -1 from its instant, with what the clock showed then. Raises ValueError
-    for more than one strobe.
+    None where it is no error at all.     Drifts from several instants become one rate from one instant and
+    the offset that makes up for the difference. A freeze is the rate -1 from its instant, with what the clock
+    showed then. Raises ValueError for more than one strobe.
     """
     offset_s = float(clock.get("offset_s") or 0.0)
     drifts = [(float(since), float(ppm)) for since, ppm in clock.get("drifts") or ()]

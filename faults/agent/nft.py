@@ -1,6 +1,7 @@
 """nf_tables over raw netlink: batches, sets, maps, chains and rules as bytes.
 
-Which rules there are is decided in ``cuts``. A batch is one transaction: either all of it holds from one instant on, or none of it.
+Which rules there are is decided in ``cuts``. A batch is one transaction: either all of it holds from one
+instant on, or none of it.
 """
 
 from __future__ import annotations
