@@ -145,7 +145,7 @@ class Live:
         self.driver.link.request(
             "observe", eye=True, every=every, fetch=gets, sockets=True, sweep=len(self._names) <= SWEEP_OVER
         )
-        patterns = self._watch.patterns()
+        patterns = {name: {"match": regex} for name, regex in self._watch.patterns().items()}
         if patterns:
             files = {n: str(self.driver.log_of(n)) for n in self._names}
             self.driver.link.request("tail", eye=True, files=files, patterns=patterns)
