@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from random import Random
+from typing import Any
 
 from faults.fault import ChoiceError, Pool, Undecided
 from faults.fields import Bound, Targets
@@ -59,27 +60,28 @@ def _idle_event(plan: Plan, trial: Trial) -> str:
 def _idle_effect(plan: Plan, trial: Trial, moments: Sequence[float]) -> str:
     """Why a lasting fault makes no difference at any instant of its time."""
     others = [t for t in plan.trials if t is not trial]
-    alone = True
+    idle = True
     for at in moments:
         if at < trial.start_s or (trial.end_s is not None and at >= trial.end_s):
             continue
         if _describe(fold(plan, at)) != _describe(fold(plan, at, among=others)):
             return ""
-        alone = alone and not fold(plan, at, only=trial.name).describe()
+        idle = idle and not _describe(fold(plan, at, only=trial.name))
     if not trial.spans:
         return ""
-    if not alone:
+    if not idle:
         return "what it does is done already by other faults of that time"
     waiting = set(trial.chosen.targets) - set(healthy(plan, trial.start_s).nodes)
     return "its nodes have not been started" if waiting == set(trial.chosen.targets) else "its effect is none"
 
 
-def _describe(model: NetworkModel) -> object:
+def _describe(model: NetworkModel) -> dict[str, Any]:
+    """The model as told, without nodes that are not there yet."""
     told = model.describe()
     present = set(model.nodes)
     for part in ("status", "clocks"):
         told[part] = {n: v for n, v in told.get(part, {}).items() if n in present}
-    return told
+    return {part: value for part, value in told.items() if value}
 
 
 def _short(plan: Plan) -> Iterator[str]:

@@ -17,10 +17,12 @@ from runner.plan.windows import Window, trial_windows
 __all__ = ["as_json", "svg", "text"]
 
 MOST_PHASES = 60
+NARROWEST = 80
 
 
 def text(plan: Plan, width: int = 100) -> str:
-    """The plan as plain text that fits ``width`` columns: who was chosen, the timeline, the phases, the warnings."""
+    """The plan as plain text that fits ``width`` columns (80 at least): who is hit, the timeline, the phases, the warnings."""
+    width = max(width, NARROWEST)
     parts = [
         f"{plan.scenario.name}: {len(plan.nodes)} nodes, seed {plan.seed}",
         *_section("who is hit, and when", list(_chosen(plan, width))),

@@ -96,8 +96,8 @@ def _spread(timing: Timing, units: Sequence[Unit], lasting: float | None) -> Tim
         return Timed(_merged([(into[u], None, u) for u in units]), None, None)
     heals = tick(start + lasting)
     out = _instants(timing.heal, units, heals)
-    spans = _merged([(into[u], out[u], u) for u in units if into[u] < out[u]])
-    return Timed(spans, max(out.values()), heals)
+    spans = _merged([(into[u], out[u], u) for u in units if into[u] < heals])
+    return Timed(spans, max([heals, *(s.end_s for s in spans if s.end_s is not None)]), heals)
 
 
 def _instants(spread: Spread | None, units: Sequence[Unit], start: float) -> dict[Unit, float]:
