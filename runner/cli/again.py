@@ -49,7 +49,7 @@ def judge(
     no_color: NoColor = False,
 ) -> None:
     """Judge a run again from its journal alone."""
-    from runner.judge.verdict import judge as judged
+    from runner.judge.judge import judge as judged
     from runner.reports import summary
 
     folder = source.run_folder(run)

@@ -86,7 +86,7 @@ def up(
         quiet=False,
         color=not no_color,
     )
-    with showing(quiet=False, color=not no_color, live=False) as listener:
+    with showing(bare, color=not no_color, live=False) as listener:
         outcome = engine(bare, options, listener)
     for problem in outcome.problems:
         console.note(clean(problem))

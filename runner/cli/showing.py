@@ -8,16 +8,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.cli import console
 from runner.reports.progress import Narrator
+
+if TYPE_CHECKING:
+    from runner.scenario.model import Scenario
 
 Listener = Callable[[Mapping[str, Any]], None]
 
 
 @contextmanager
-def showing(quiet: bool, *, color: bool = True, live: bool = True) -> Iterator[Listener]:
+def showing(
+    scenario: Scenario, *, quiet: bool = False, color: bool = True, live: bool = True
+) -> Iterator[Listener]:
     """A listener that shows the engine's events on standard error; without ``live`` always as plain lines.
 
     A mistake in showing never disturbs a trial: after the first one nothing more is shown, and it is said.
@@ -28,9 +33,23 @@ def showing(quiet: bool, *, color: bool = True, live: bool = True) -> Iterator[L
         from runner.reports.live import LiveView
 
         with LiveView(sys.stderr, color=color) as view:
-            yield _guarded(view.feed)
+            yield _guarded(_with_standing(scenario, view.feed))
     else:
-        yield _guarded(_lines(color))
+        yield _guarded(_with_standing(scenario, _lines(color)))
+
+
+def _with_standing(scenario: Scenario, show: Listener) -> Listener:
+    """The same listener, told now and then how the expectations stand."""
+    from runner.reports.standing import Standing
+
+    standing = Standing(scenario)
+
+    def listen(event: Mapping[str, Any]) -> None:
+        show(event)
+        if (stands := standing.feed(event)) is not None:
+            show(stands)
+
+    return listen
 
 
 def _lines(color: bool) -> Listener:

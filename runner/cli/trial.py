@@ -175,7 +175,7 @@ def perform(label: str, scenario: Scenario, options: Options) -> Done:
     from runner.records.journal import JournalError
 
     try:
-        with showing(options.quiet, color=options.color) as listener:
+        with showing(scenario, quiet=options.quiet, color=options.color) as listener:
             outcome = engine(scenario, options, listener)
     except (DirectoryError, JournalError) as error:
         return Done(label, console.ABORTED, None, None, str(error))

@@ -4,10 +4,8 @@ Drawing is ``frame``, a pure function of the scene that gives at most as many li
 ``LiveView`` keeps it on the screen with rich, at most four times a second. Events are only folded in when
 they come, so a busy journal costs little.
 
-Beside the journal's events the view understands one that is never journalled, ``standing``:
-``{"event": "standing", "t", "expectations": [{"name", "answer": held|violated|unknown, "reason",
-"recovery_s", "opens", "closes", "settled": bool}]}`` (instants on the run's clock), what the judge says now
-of each expectation whose window is open or over.
+Beside the journal's events it understands ``standing``, which is never journalled: what the judge says now of
+each expectation (see the module ``standing``).
 """
 
 from __future__ import annotations
@@ -24,6 +22,7 @@ from runner.reports.scene import Scene
 from runner.reports.wording import Paint, clean, count, fit, length, names
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.live import Live
 
 Event = Mapping[str, Any]
@@ -169,6 +168,7 @@ class LiveView:
         self._lock = threading.Lock()
         self._fed_at = time.monotonic()
         self._live: Live
+        self._console: Console
 
     def __enter__(self) -> LiveView:
         import os
@@ -177,17 +177,16 @@ class LiveView:
         from rich.live import Live
 
         plain = not self._color or bool(os.environ.get("NO_COLOR"))
-        console = Console(file=self._stream, no_color=plain, highlight=False)
+        self._console = Console(file=self._stream, no_color=plain, highlight=False)
         self._paint = Paint(not plain)
         self._live = Live(
             get_renderable=self._draw,
-            console=console,
+            console=self._console,
             refresh_per_second=REFRESH_HZ,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._console = console
         self._live.start()
         return self
 

@@ -273,7 +273,7 @@ class Narrator:
         lines = []
         for row in event.get("expectations", ()):
             name, answer = str(row["name"]), str(row["answer"])
-            if not row.get("settled") or self._said.get(name) == answer:
+            if not row.get("told", row.get("settled")) or name in self._said:
                 continue
             self._said[name] = answer
             recovered = row.get("recovery_s")

@@ -98,7 +98,7 @@ def _faults(rows: Sequence[Mapping[str, Any]], width: int, room: int, paint: Pai
     labels = [
         clean(r["name"] if r["name"].startswith(r["kind"]) else f"{r['name']} ({r['kind']})") for r in rows
     ]
-    wide = min(max(len("fault"), *map(len, labels)), 26)
+    wide = min(max(len("fault"), *map(len, labels)), width - 54)
     heading = f"  {'fault':<{wide}}  {'hit':>8}  {'in force':<13} {'healed':<14} {'leak':>6}"
     lines = ["", paint(heading, "dim")]
     order = sorted(
@@ -168,11 +168,11 @@ def _foot(verdict: Verdict, directory: str, width: int, paint: Paint) -> list[st
     if any(recovery.get(k) is not None for k in ("faulted", "bystanders")):
         words = ", ".join(f"{k} {recovery_words(recovery.get(k))}" for k in ("faulted", "bystanders"))
         lines.append(f"  recovery: {fit(words, width - 12)}")
-    lines += [
-        f"  run: {clean(directory)}",
-        paint("  more: verdict.json, journal.jsonl and the nodes' logs are there;", "dim"),
-        paint("        'seatrial judge RUN' judges again, 'seatrial replay RUN' hits the same nodes", "dim"),
-    ]
+    lines.append(f"  run: {fit(clean(directory), width - 7)}")
+    lines.append(paint(fit("  more there: verdict.json, journal.jsonl, logs/, picture.svg", width), "dim"))
+    lines.append(
+        paint(fit("  again: 'seatrial judge RUN' judges it, 'seatrial replay RUN' repeats it", width), "dim")
+    )
     return lines
 
 
@@ -222,7 +222,7 @@ def counts(verdicts: Sequence[Verdict | None]) -> str:
     times = [t for v in verdicts if v and (t := slowest_recovery(v)) is not None]
     if times:
         low, middle, high = min(times), statistics.median(times), max(times)
-        text += f"; recovered after {length(low)} / {length(middle)} / {length(high)} (least / median / most)"
+        text += f"\n  recovered after {length(low)} / {length(middle)} / {length(high)} (least / median / most)"
     return text
 
 
