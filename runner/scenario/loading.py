@@ -207,7 +207,20 @@ def _substitute(
                     f"parameter '{name}' cannot stand on another one: write its value",
                 )
             )
-    return parameters.Substitution({k: v for k, v in values.items() if v is not None}, report)
+    put = {k: _plain_dollars(v) for k, v in values.items() if v is not None}
+    return parameters.Substitution(put, report, _written(whole, params, values))
+
+
+def _plain_dollars(value: Any) -> Any:
+    return value.replace("$$", "$") if isinstance(value, str) else value
+
+
+def _written(
+    whole: overrides.Assembly, params: Mapping[str, Any], values: Mapping[str, Any]
+) -> dict[str, str]:
+    """The parameters' values as text, before YAML made numbers of them."""
+    own = {name: whole.document.words.get(("parameters", name)) for name in values}
+    return {n: w for n, w in {**own, **params}.items() if n in values and isinstance(w, str)}
 
 
 def _never_used(whole: overrides.Assembly, put: parameters.Substitution, report: Report) -> None:
@@ -369,8 +382,10 @@ class _Checker:
         values = dict(self.origin.get("parameters", self.values))
         folder = str(self.whole.folder.absolute())
         sha256 = str(self.origin.get("sha256", self.sha256))
+        data = {k: v for k, v in self.data.items() if k != "parameters"}
+        data["network"] = parameters.with_words(data["network"], ("network",), self.whole.document.words)
         resolved = {
-            **{k: parameters.escaped(v, k == "network") for k, v in self.data.items() if k != "parameters"},
+            **{k: parameters.escaped(v, k == "network") for k, v in data.items()},
             "name": name,
             _RESOLVED: {
                 "file": file,

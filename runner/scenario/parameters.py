@@ -26,6 +26,8 @@ class Substitution:
 
     values: Mapping[str, Any]
     report: Report
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The values as they were written, for texts and commands."""
     used: set[str] = field(default_factory=set)
     came_from: dict[Loc, str] = field(default_factory=dict)
     command_names: set[str] = field(default_factory=set)
@@ -57,7 +59,7 @@ class Substitution:
             self.used.add(whole[3])
             self.came_from[loc] = whole[3]
             value = self.values[whole[3]]
-            return value.replace("$", "$$") if command and isinstance(value, str) else value
+            return self._written(whole[3]).replace("$", "$$") if command else value
 
         def put(match: re.Match[str]) -> str:
             dollar, brace, name = match[1], match[2], match[3]
@@ -73,6 +75,10 @@ class Substitution:
 
         return _REFERENCE.sub(put, text)
 
+    def _written(self, name: str) -> str:
+        value = self.values[name]
+        return value if isinstance(value, str) else self.texts.get(name) or plain(value)
+
     def _named(self, written: str, name: str, loc: Loc, network: bool, command: bool) -> str:
         """One reference inside a text; a name may end at a ``-`` where the longer one is not known."""
         rest = written[1 + len(name) :]
@@ -82,7 +88,7 @@ class Substitution:
         if short in self.values:
             self.used.add(short)
             self.came_from[loc] = short
-            shown = plain(self.values[short])
+            shown = self._written(short)
             return (shown.replace("$", "$$") if command else shown) + name[len(short) :] + rest
         if network:
             own = {n for n in self.command_names if name == n or name.startswith(n + "-")}
@@ -121,6 +127,20 @@ def _names_in_commands(network: Any) -> set[str]:
         elif isinstance(group.get("group"), str):
             names.add(group["group"])
     return names
+
+
+_WORDS = frozenset({"run", "env", "files", "copy", "to", "each", "http", "log", "version"})
+
+
+def with_words(data: Any, loc: Loc, words: Mapping[Loc, str], inside: bool = False) -> Any:
+    """A network in which the words of commands are text as they were written, whatever YAML made of them."""
+    if isinstance(data, dict):
+        return {k: with_words(v, (*loc, k), words, inside or k in _WORDS) for k, v in data.items()}
+    if isinstance(data, list):
+        return [with_words(v, (*loc, i), words, inside) for i, v in enumerate(data)]
+    if inside and isinstance(data, bool | int | float):
+        return words.get(loc, plain(data))
+    return data
 
 
 def listed(value: Any) -> list[Any]:
