@@ -20,11 +20,11 @@ from faults.fields import Targets
 from runner.scenario import later
 from runner.scenario.expectations import AbortFields, ExpectationFields
 from runner.scenario.groups import GroupFields, ListFields, ReadyFields
-from runner.scenario.loading import LimitFields
 from runner.scenario.network import NetworkFields, ObserveFields, SetupFields
 from runner.scenario.predicates import IsFields
 from runner.scenario.problems import nearest_or_all
 from runner.scenario.steps import FlapFields, RepeatFields, RollFields, SpreadFields, StepFields
+from runner.scenario.top import LimitFields
 
 _PARTS: Mapping[str, type[BaseModel]] = {
     "abort": AbortFields,

@@ -16,10 +16,10 @@ import faults.fault
 import runner.predicates.predicate
 from faults.fields import BOUND
 from runner.scenario.expectations import PHASES, AbortFields, ExpectationFields
-from runner.scenario.loading import TOP_KEYS, TopFields
 from runner.scenario.network import NetworkFields, ObserveFields
 from runner.scenario.predicates import IsFields
 from runner.scenario.steps import FlapFields, RollFields, SpreadFields, StepFields
+from runner.scenario.top import TOP_KEYS, TopFields
 
 Schema = dict[str, Any]
 _THAT: Schema = {"$ref": "#/$defs/that"}
