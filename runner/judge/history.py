@@ -5,6 +5,7 @@ Fed event by event, the same way for a journal on disk and for a run that goes o
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections import deque
 from collections.abc import Mapping
@@ -230,7 +231,7 @@ class History:
 
     def _every(self) -> float:
         times = list(self._times)
-        gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+        gaps = [b - a for a, b in itertools.pairwise(times)]
         return statistics.median(gaps) if gaps else 0.5
 
     def _note_top(self, t: float) -> None:

@@ -68,9 +68,9 @@ def _one(window: Window, marks: list[tuple[float, Answer, str]], every_s: float)
         reason = next((r for _, a, r in reversed(marks) if a is wanted), marks[-1][2])
         return NodeVerdict("violated" if optimist is None else "unknown", reason)
     for answer in (Answer.VIOLATED, Answer.UNKNOWN):
-        reason = next((r for _, a, r in marks if a is answer), None)
-        if reason is not None:
-            return NodeVerdict("violated" if answer is Answer.VIOLATED else "unknown", reason)
+        first = next((r for _, a, r in marks if a is answer), None)
+        if first is not None:
+            return NodeVerdict("violated" if answer is Answer.VIOLATED else "unknown", first)
     return NodeVerdict("held", marks[-1][2])
 
 
