@@ -165,6 +165,7 @@ class Lab:
             code = 1
             try:
                 self._enter(i)
+                os.closerange(3, 1024)  # above all the other end of an eye's stream
                 program()
                 code = 0
             finally:
@@ -239,7 +240,7 @@ class EyeClient:
         return message
 
     def event(self, name: str, wanted: Callable[[dict[str, Any]], bool] = lambda _: True) -> dict[str, Any]:
-        """The next event of that name for which ``wanted`` holds; those before it of that name are dropped."""
+        """The next event of the name for which ``wanted`` holds; earlier ones of that name are dropped."""
         for i, message in enumerate(self.events):
             if message.get("event") == name and wanted(message):
                 self.events = [e for j, e in enumerate(self.events) if j > i or e.get("event") != name]

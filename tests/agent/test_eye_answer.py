@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ def read(data, cuts=()):
     """Feed the data cut at these places; nothing but the last piece completes the answer."""
     answer = Answer()
     places = [0, *sorted({c % len(data) for c in cuts} - {0}), len(data)]
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in itertools.pairwise(places):
         assert answer.feed(data[begin:end]) is (end == len(data))
     return answer
 

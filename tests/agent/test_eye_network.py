@@ -8,6 +8,8 @@ import time
 import pytest
 from eye_lab import EyeClient, Lab, address, possible
 
+from faults.agent.eye import start
+
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(not possible(), reason="network namespaces cannot be made here"),
@@ -263,3 +265,19 @@ def test_the_end_of_the_stream_ends_the_eye_and_its_ports(lab):
     second = EyeClient(lab)
     assert second.ask("watch", pairs=[["n0", "n1"]]) == {"pairs": 1}
     assert second.close() == 0
+
+
+def test_the_eye_does_not_outlive_the_process_that_started_it():
+    ours, its = socket.socketpair()
+    middle = os.fork()
+    if middle == 0:
+        start(its)
+        signal.pause()
+    its.close()
+    ours.settimeout(10)
+    ours.sendall(b'{"id": 1, "do": "watch", "pairs": []}\n')
+    assert b'"ok"' in ours.recv(1000)
+    os.kill(middle, signal.SIGKILL)
+    os.waitpid(middle, 0)
+    assert ours.recv(1) == b""  # though this end is still open
+    ours.close()

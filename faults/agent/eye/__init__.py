@@ -12,6 +12,7 @@ import contextlib
 import gc
 import os
 import resource
+import select
 import signal
 import socket
 import traceback
@@ -28,14 +29,16 @@ def start(connection: socket.socket) -> int:
     The new process keeps none of the caller's other descriptors, except standard error, and none of its
     signal handlers.
     """
+    parent = os.pidfd_open(os.getpid())
     pid = os.fork()
     if pid:
+        os.close(parent)
         connection.close()
         return pid
     code = 1
     try:
-        _settle_in(connection.fileno())
-        serve(connection)
+        _settle_in({connection.fileno(), parent})
+        serve(connection, parent)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -43,13 +46,16 @@ def start(connection: socket.socket) -> int:
         os._exit(code)
 
 
-def serve(connection: socket.socket) -> None:
-    """Observe until the stream ends.
+def serve(connection: socket.socket, parent: int | None = None) -> None:
+    """Observe until the stream ends. The calling thread visits other network namespaces meanwhile.
 
-    Works in the calling thread, which visits other network namespaces meanwhile.
+    ``parent``, a pidfd, ends it too: a process that was forked without need may still hold the other end of
+    the stream.
     """
     loop = Loop()
     eye = Eye(loop, connection)
+    if parent is not None:
+        loop.watch(parent, select.EPOLLIN, lambda _: loop.stop())
     try:
         loop.run()
     finally:
@@ -58,7 +64,7 @@ def serve(connection: socket.socket) -> None:
         loop.close()
 
 
-def _settle_in(kept: int) -> None:
+def _settle_in(kept: set[int]) -> None:
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_DFL)
@@ -68,7 +74,7 @@ def _settle_in(kept: int) -> None:
     for standard in (0, 1):
         os.dup2(null, standard)
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and int(name) != kept:
+        if int(name) > 2 and int(name) not in kept:
             with contextlib.suppress(OSError):  # the listing's own
                 os.close(int(name))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
