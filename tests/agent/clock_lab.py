@@ -1,7 +1,8 @@
-"""Programs whose clocks the tests bend, each in a network namespace of its own, which makes it a node for the keeper."""
+"""Programs whose clocks the tests bend, each in a network namespace of its own: a node."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import shutil
@@ -109,10 +110,8 @@ def end(node: Node) -> None:
     node.process.wait()
     for pipe in (node.process.stdin, node.process.stdout):
         if pipe and not pipe.closed:
-            try:
+            with contextlib.suppress(BrokenPipeError):
                 pipe.close()
-            except BrokenPipeError:
-                pass
 
 
 def members(inode: int) -> list[int]:
@@ -129,7 +128,7 @@ def members(inode: int) -> list[int]:
 
 
 def untouched(pid: int) -> bool:
-    """Whether the process's vDSO is byte for byte the kernel's, and nobody traces it; or it has just ended."""
+    """Whether the process's vDSO is byte for byte the kernel's, untraced; or it has ended."""
     try:
         with Target(pid) as target:
             same = target.untouched()

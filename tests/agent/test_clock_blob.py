@@ -1,7 +1,8 @@
-"""The bytes that the agent carries are those of the source beside them; and the vDSO's image is read and moved rightly."""
+"""The bytes that the agent carries are those of the source; the vDSO's image is read and moved rightly."""
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import struct
@@ -70,7 +71,7 @@ def test_instructions_have_the_length_that_the_disassembler_gives_them(tmp_path:
     )
     starts = [int(m, 16) for m in re.findall(r"^ +([0-9a-f]+):", text.stdout, re.M)]
     known = 0
-    for here, following in zip(starts, starts[1:], strict=False):
+    for here, following in itertools.pairwise(starts):
         if 0 < following - here <= 15:
             try:
                 length = decode(image, here).length
@@ -83,7 +84,7 @@ def test_instructions_have_the_length_that_the_disassembler_gives_them(tmp_path:
 
 @needs_clock
 def test_every_entry_of_this_kernel_can_be_moved() -> None:
-    """Not a promise for all kernels, but a fall back to system calls here would hide what the other tests test."""
+    """Not a promise for all kernels, but a fall back to system calls would hide what others test."""
     assert all(new is not None for new in recipe().inside.values())
 
 
@@ -116,7 +117,7 @@ def _end_of(image: bytes) -> int:
 
 
 def _absolute(code: bytes, place: int) -> list[tuple[object, ...]]:
-    """Instructions with what they refer to as absolute addresses, so that place and encoding do not matter."""
+    """Instructions with what they refer to as absolute addresses: place and encoding do not matter."""
     out: list[tuple[object, ...]] = []
     at = 0
     while at < len(code):

@@ -35,7 +35,8 @@ class Blob:
         self.base = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         self.memory[: len(CODE)] = CODE
         self.now = 2048
-        # mov rax, address; mov rcx, [rax]; mov [rsi], rcx; mov rcx, [rax + 8]; mov [rsi + 8], rcx; xor eax, eax; ret
+        # mov rax, address; mov rcx, [rax]; mov [rsi], rcx; mov rcx, [rax + 8]; mov [rsi + 8], rcx;
+        # xor eax, eax; ret
         body = b"\x48\xb8" + struct.pack("<Q", self.base + self.now)
         body += b"\x48\x8b\x08\x48\x89\x0e\x48\x8b\x48\x08\x48\x89\x4e\x08\x31\xc0\xc3"
         place = SYMBOLS["original_clock_gettime"]

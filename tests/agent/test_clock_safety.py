@@ -1,4 +1,4 @@
-"""Nothing that is bent, followed, restored or abandoned in the act crashes, is interrupted, or sees a torn time."""
+"""What is bent, followed, restored or abandoned neither crashes, nor is interrupted, nor sees a torn time."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_sleepers_are_never_interrupted(folder: Path, keeper: Keeper, run) -> No
 def test_a_process_stopped_in_the_middle_of_a_reading_is_restored_where_it_stands(
     folder: Path, keeper: Keeper, run
 ) -> None:
-    """Its threads are stopped inside the blob more often than not: they are stepped out of it, and stay stopped."""
+    """Most of its threads are stopped inside the blob: they are stepped out of it, and stay stopped."""
     node = run(compiled(folder, "hammer"), "4", "0")
     assert node.line() == "ready"
     for _ in range(15):
@@ -95,7 +95,7 @@ def test_a_process_stopped_in_the_middle_of_a_reading_is_restored_where_it_stand
         done = keeper.set("a", node.inode, None)
         assert done["problems"] == []
         assert untouched(node.pid)
-        for _ in range(2):  # the kernel stops the threads anew when their tracer goes: wait for it, and see it last
+        for _ in range(2):  # stopped anew as their tracer goes, and lastingly
             waited(iter(lambda: "State:\tT" in Path(f"/proc/{node.pid}/status").read_text(), None))
             time.sleep(0.01)
         keeper.set("a", node.inode, {"offset_ns": HOUR})
@@ -195,8 +195,18 @@ def test_it_works_for_nobody_inside_a_user_namespace() -> None:
         pytest.skip("nobody cannot read this checkout")
     python = os.path.realpath("/usr/bin/python3")
     outcome = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-        + ["unshare", "-Urpf", "--mount-proc", python, "-c", INSIDE.format(root=str(root))],
+        [
+            "setpriv",
+            "--reuid=65534",
+            "--regid=65534",
+            "--clear-groups",
+            "unshare",
+            "-Urpf",
+            "--mount-proc",
+            python,
+            "-c",
+            INSIDE.format(root=str(root)),
+        ],
         capture_output=True,
         text=True,
         timeout=60,
@@ -209,7 +219,7 @@ def test_it_works_for_nobody_inside_a_user_namespace() -> None:
 
 
 def test_a_thread_that_stands_where_the_jump_goes_is_moved(folder: Path, keeper: Keeper, run) -> None:
-    """Provoked, because chance would take a million attempts: it is stopped at the second instruction of the function."""
+    """Provoked, as chance would take a million attempts: it is stopped at the second instruction."""
     from faults.agent.clock import stops
 
     inside = [at for at, new in recipe().inside.items() if new is not None]

@@ -1,4 +1,4 @@
-"""Bent clocks: time to install, cost of a call, error of the offset; beside the unbent program and libfaketime in the same run.
+"""Bent clocks: time to install, cost of a call, error; beside the unbent program and libfaketime.
 
 Run as ``python tests/bench/bench_clock.py``. Aims: install ≤ 2 ms, a call ≤ 5 ns dearer, error ≤ 100 ns.
 """
@@ -16,9 +16,9 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "agent"), str(Path(__file__).parents[2])]
 
-from clock_lab import HOUR, compiled, end, start, true_ns
+from clock_lab import HOUR, compiled, end, start, true_ns  # noqa: E402
 
-from faults.agent.clock import Keeper
+from faults.agent.clock import Keeper  # noqa: E402
 
 DRIFT = {"rate_q32": round(200e-6 * 2**32), "ref_ns": true_ns()}
 LINES = {
@@ -37,7 +37,8 @@ def costs(folder: Path, keeper: Keeper) -> None:
         for name, line in LINES.items():
             keeper.set("a", node.inode, line)
             bent, offset = node.ask()
-            text = f"{'a call, ' + name:32} {bent / 1000:8.1f} ns  {(bent - cost) / 1000:+6.1f} ns  × {bent / cost:.2f}"
+            text = f"{'a call, ' + name:32} {bent / 1000:8.1f} ns"
+            text += f"  {(bent - cost) / 1000:+6.1f} ns  × {bent / cost:.2f}"
             if "drift" not in name:
                 text += f"   error of the offset {offset - bias - HOUR:+d} ns"
             print(text)

@@ -107,7 +107,7 @@ class Follower:
 
     def _meet(self, pid: int) -> None:
         """Cover a process that stands still: after an exec, or just forked."""
-        with contextlib.suppress(Gone, Refusal):  # kept in ``refused``
+        with contextlib.suppress(Gone, Refusal):  # a refusal is kept in ``refused``
             if self.line is None:
                 with Target(pid) as target:
                     if target.patched():
@@ -236,8 +236,10 @@ class Follower:
         )
 
     def _patiently(self) -> Iterator[int]:
-        """Counts attempts until patience ends. In between everything traced may run, signals and forks are answered:
-        a thread that gets many signals would otherwise never leave the place where the first one met it."""
+        """Counts attempts until patience ends; in between whatever is traced may run, and its stops are answered.
+
+        A thread that gets many signals would otherwise never leave the place where the first one met it.
+        """
         end, pause, count = time.monotonic() + PATIENCE_S, 0.001, 0
         while True:
             yield count

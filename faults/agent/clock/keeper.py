@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -46,6 +47,8 @@ class Service:
         self.able, self.why = available()
         self._mirror = Mirror() if self.able else None
         self._nodes: dict[str, Node] = {}
+        self._census: dict[int, list[int]] = {}
+        self._glanced = 0.0
         self._never = {os.getpid(), os.getppid(), self._mirror.pid if self._mirror else 0}
 
     # -- requests
@@ -58,9 +61,10 @@ class Service:
             return self._release(known)
         follower, tracer = self._following(known, line)
         problems = tracer.call(partial(_each, follower.processes, partial(follower.update, line=line)))
-        for _ in range(_ROUNDS):
-            fresh = [p for p in self._members(inode) if p not in follower.processes and p not in problems]
-            if not fresh:
+        for attempt in range(_ROUNDS):
+            found = self._members(inode, lately=attempt == 0)
+            fresh = [p for p in found if p not in follower.processes and p not in problems]
+            if attempt and not fresh:
                 break
             for pid in fresh:
                 problems.update(tracer.call(partial(_each, [pid], follower.take)))
@@ -131,10 +135,15 @@ class Service:
         known.follower.line = line
         return known.follower, known.tracer
 
-    def _members(self, inode: int) -> list[int]:
-        """Processes whose network namespace has this inode."""
-        pids = (int(name) for name in os.listdir("/proc") if name.isdigit())
-        return [p for p in pids if inode and p not in self._never and _namespace(p) == inode]
+    def _members(self, inode: int, *, lately: bool = False) -> list[int]:
+        """Processes whose network namespace has this inode; ``lately``: a glance 0.1 s ago will do."""
+        if not lately or time.monotonic() - self._glanced > 0.1:
+            self._census.clear()
+            for name in os.listdir("/proc"):
+                if name.isdigit() and (where := _namespace(int(name))):
+                    self._census.setdefault(where, []).append(int(name))
+            self._glanced = time.monotonic()
+        return [p for p in self._census.get(inode, ()) if p not in self._never]
 
     def _seen(
         self, follower: Follower, line: Line, problems: dict[int, str], only: int | None = None
@@ -179,7 +188,7 @@ class Service:
         problems: dict[int, str] = {}
         for _ in range(_ROUNDS):
             victims = [p for p in self._patched(known) if p not in problems]
-            if not victims and known.follower is None:
+            if not victims:
                 break
             if known.follower is None or known.tracer is None:
                 known.follower, known.tracer = Follower(None), Tracer()
@@ -188,12 +197,12 @@ class Service:
             problems.update(known.tracer.call(partial(_each, victims, follower.restore)))
             done.update(victims)
             self.pump()
-            if not victims:
-                known.tracer.call(follower.close)
-                known.tracer.end()
-                known.follower = known.tracer = None
         else:
             problems[0] = f"patched processes kept appearing for {_ROUNDS} rounds"
+        if known.follower and known.tracer:
+            known.tracer.call(known.follower.close)
+            known.tracer.end()
+        known.follower = known.tracer = None
         for pid in done - problems.keys():
             with contextlib.suppress(Gone, Refusal), Target(pid) as target:
                 if not target.untouched():
@@ -248,6 +257,9 @@ def run(requests: socket.socket, parent: int) -> None:
     leave_open(requests.fileno(), parent)
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # Every process that is followed takes a descriptor.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     wake, woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     ending: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _: ending.append(number))

@@ -15,6 +15,7 @@ The rules behind it, each learnt from a way to crash or disturb a target:
 
 from __future__ import annotations
 
+import _thread
 import ctypes
 import errno
 import os
@@ -46,9 +47,9 @@ _SEGMENTS = struct.pack("<HHHH", 0x33, 0, 0, 0x2B)
 _NEAR = 1024  # bytes of stack that a function of the vDSO uses at most
 
 _EINTR, _NO_CALL = (1 << 64) - errno.EINTR, (1 << 64) - 1
-# Calls that a stop ends with EINTR, and that have done nothing when they say so (the kernel itself goes on with the others):
-# read, write, readv, writev, accept, accept4, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, semop, semtimedop,
-# rt_sigtimedwait, io_getevents, io_pgetevents, io_uring_enter, epoll_wait, epoll_pwait, epoll_pwait2.
+# Calls that a stop ends with EINTR, and that have done nothing when they say so (with the others the kernel itself
+# goes on): read, write, readv, writev, accept, accept4, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, semop,
+# semtimedop, rt_sigtimedwait, io_getevents, io_pgetevents, io_uring_enter, epoll_wait, epoll_pwait, epoll_pwait2.
 _AGAIN = frozenset((0, 1, 19, 20, 43, 288, 44, 45, 46, 47, 299, 65, 220, 128, 208, 333, 426, 232, 281, 441))
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -86,14 +87,12 @@ class Tracer:
     """An OS thread of its own that makes ptrace requests on behalf of the caller, who waits for each."""
 
     def __init__(self) -> None:
+        self.tid = 0  # the kernel's number of the thread, known from the first call on
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-        while self._thread.native_id is None:
-            time.sleep(0)
-        self.tid: int = self._thread.native_id
+        _thread.start_new_thread(self._run, ())  # threading's start() would wait for the thread to have run
 
     def _run(self) -> None:
+        self.tid = threading.get_native_id()
         while (job := self._work.get()) is not None:
             job()
 
@@ -111,10 +110,9 @@ class Tracer:
         return done.result()
 
     def end(self) -> None:
-        """End the thread and wait until the kernel has let its tracees go (a join returns before that)."""
+        """End the thread and wait until the kernel has let its tracees go."""
         self._work.put(None)
-        self._thread.join()
-        while os.path.exists(f"/proc/self/task/{self.tid}"):
+        while self.tid and os.path.exists(f"/proc/self/task/{self.tid}"):
             time.sleep(0.0001)
 
 
@@ -324,8 +322,8 @@ class Hold:
 def _sleep_on(tid: int) -> None:
     """Undo the EINTR of a held thread that fell asleep between being seen running and being stopped.
 
-    The call is made again from its start, with its whole time-out. Not if a signal waits for the thread: that would have
-    interrupted the call without us.
+    The call is made again from its start, with its whole time-out. Not if a signal waits for the thread: that
+    would have interrupted the call without us.
     """
     now = registers(tid)
     if now.rax != _EINTR or now.orig_rax not in _AGAIN or _signals_wait(tid):

@@ -128,6 +128,8 @@ class Target:
             raise Refusal(
                 "its memory may not be written: same user, or CAP_SYS_PTRACE and CAP_DAC_OVERRIDE"
             ) from None
+        except OSError as e:
+            raise Refusal(f"its memory cannot be opened ({e.strerror})") from None
         try:
             self.base = self._find()
         except BaseException:
@@ -214,7 +216,7 @@ class Target:
         if image != want.image:
             at = next(i for i, (a, b) in enumerate(zip(image, want.image, strict=True)) if a != b)
             raise Refusal(
-                f"its vDSO differs from the kernel's at {at:#x}: a debugger's breakpoint, or another tool's work"
+                f"its vDSO differs from the kernel's at {at:#x}: a debugger's breakpoint, or another tool"
             )
         return ours
 
