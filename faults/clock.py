@@ -13,11 +13,13 @@ from faults.select import select
 
 
 class Clock(Fault, Targets, kind="clock"):
-    """The chosen nodes' wall clock is wrong for ``for``, then right again; at least one of the four ways is given.
+    """The chosen nodes' wall clock is wrong for ``for``, then right again; at least one of the four ways is
+    given.
 
-    ``offset: +30s`` is added; ``drift: +500ppm`` grows from the start on; ``freeze: true`` stops the clock; ``strobe: 200ms`` with
-    ``every: 100ms`` makes it jump forward and back again, one jump each ``every``, the first one after the first ``every``.
-    A range such as ``-2s..+2s`` is drawn for each node by the seed.
+    ``offset: +30s`` is added; ``drift: +500ppm`` grows from the start on; ``freeze: true`` stops the clock;
+    ``strobe: 200ms`` with ``every: 100ms`` makes it jump forward and back again, one jump each ``every``,
+    the first one after the first ``every``. A range such as ``-2s..+2s`` is drawn for each node by the
+    seed.
     """
 
     offset: OffsetField | None = None
@@ -77,7 +79,9 @@ class Clock(Fault, Targets, kind="clock"):
 
 
 def _drawn(hit: Hit, name: str, asked: Range | None, node: str) -> float:
-    """What was drawn for a node; a choice taken over from elsewhere may lack it, which is no loss where it was fixed."""
+    """What was drawn for a node; a choice taken over from elsewhere may lack it, which is no loss where it
+    was fixed.
+    """
     if asked is None:
         return 0.0
     return hit.chosen.draws.get(name, {}).get(node, asked.low if asked.is_fixed else 0.0)

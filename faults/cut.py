@@ -13,10 +13,12 @@ from faults.select import describe, select
 
 
 class Cut(Fault, kind="cut"):
-    """Every link from ``from`` to ``to`` is cut in that direction, or every link ``between`` two sets in both.
+    """Every link from ``from`` to ``to`` is cut in that direction, or every link ``between`` two sets in
+    both.
 
-    Each set is a name, a list or a mapping of target fields. Sides: ``from`` and ``to``, or ``a`` and ``b``. Under ``onset`` and
-    ``heal`` links come in and go out one by one, with ``between`` both directions of a link together.
+    Each set is a name, a list or a mapping of target fields. Sides: ``from`` and ``to``, or ``a`` and
+    ``b``. Under ``onset`` and ``heal`` links come in and go out one by one, with ``between`` both
+    directions of a link together.
     """
 
     from_: SetField | None = Field(default=None, alias="from")

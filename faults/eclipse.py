@@ -11,7 +11,8 @@ from faults.select import describe, select
 class Eclipse(Fault, Targets, kind="eclipse"):
     """Each chosen node is cut off from everybody but ``peers``; everybody else sees each other as before.
 
-    Two chosen nodes see each other only if both are among the peers. Sides: ``peers`` and ``rest`` (all others).
+    Two chosen nodes see each other only if both are among the peers. Sides: ``peers`` and ``rest`` (all
+    others).
     """
 
     peers: SetField

@@ -1,8 +1,9 @@
 """The contract of a fault, and the catalogue of all there are.
 
-A fault is one module of this package: a class whose fields are the scenario's fields, whose docstring is its page in the
-reference, and whose ``effect`` is a pure function on the network model. Declaring the class registers it; a second class of
-the same kind is an error at start-up. ``choose`` says who is hit, once, by the seed; ``effect`` says what holds while it lasts.
+A fault is one module of this package: a class whose fields are the scenario's fields, whose docstring is
+its page in the reference, and whose ``effect`` is a pure function on the network model. Declaring the class
+registers it; a second class of the same kind is an error at start-up. ``choose`` says who is hit, once, by
+the seed; ``effect`` says what holds while it lasts.
 """
 
 from __future__ import annotations
@@ -21,14 +22,17 @@ from faults.fields import Targets, Values
 from faults.model import NetworkModel
 
 Unit = str | tuple[str, str]
-"""What comes in and goes out one by one under ``onset``, ``heal`` and ``roll``: a node, or a directed link."""
+"""What comes in and goes out one by one under ``onset``, ``heal`` and ``roll``: a node, or a directed link.
+"""
 
 _kinds: dict[str, type[Fault]] = {}
 
 
 @dataclass(frozen=True)
 class NodeInfo:
-    """A node as selectors see it. ``stake`` is a weight (default 1); ``index`` counts from 1 within its network."""
+    """A node as selectors see it. ``stake`` is a weight (default 1); ``index`` counts from 1 within its
+    network.
+    """
 
     name: str
     group: str
@@ -42,7 +46,8 @@ class NodeInfo:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Whom a step hit: ``targets`` (the step's name as a selector), its named ``sides``, and what was drawn for each target.
+    """Whom a step hit: ``targets`` (the step's name as a selector), its named ``sides``, and what was drawn
+    for each target.
 
     ``draws`` maps a field's name to the value drawn for each target, in the field's base unit (s, ppm).
     """
@@ -54,12 +59,14 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Pool:
-    """What choosing may look at: the nodes, the seed's generator for this step, the quorum, facts, and earlier steps.
+    """What choosing may look at: the nodes, the seed's generator for this step, the quorum, facts, and
+    earlier steps.
 
-    ``quorum`` is the share (0..1) that *more than* which is needed to decide. ``facts`` maps node to its latest facts (empty
-    before a run, so that ``where`` cannot be answered: ``select`` raises Undecided). ``hits`` maps the name of each earlier
-    step (and ``STEP.SIDE``) to whom it hit. ``busy`` names nodes that an overlapping step of the same kind already hits.
-    ``absent`` names nodes that have not been started yet: they are hit only if named. ``units`` gives protocol units in seconds.
+    ``quorum`` is the share (0..1) that *more than* which is needed to decide. ``facts`` maps node to its
+    latest facts (empty before a run, so that ``where`` cannot be answered: ``select`` raises Undecided).
+    ``hits`` maps the name of each earlier step (and ``STEP.SIDE``) to whom it hit. ``busy`` names nodes
+    that an overlapping step of the same kind already hits. ``absent`` names nodes that have not been
+    started yet: they are hit only if named. ``units`` gives protocol units in seconds.
     """
 
     nodes: tuple[NodeInfo, ...]
@@ -79,7 +86,9 @@ class Pool:
 
 @dataclass(frozen=True)
 class Hit:
-    """An instant of a fault: whom it chose, which units are in now (None: all), and since when it lasts (timeline, s)."""
+    """An instant of a fault: whom it chose, which units are in now (None: all), and since when it lasts
+    (timeline, s).
+    """
 
     chosen: Chosen
     since_s: float
@@ -103,7 +112,9 @@ class Undecided(Exception):
 
 
 class Fault(Values):
-    """Base of all faults. Subclasses are declared as ``class Kill(Fault, Targets, kind="kill", short="of")``."""
+    """Base of all faults. Subclasses are declared as ``class Kill(Fault, Targets, kind="kill",
+    short="of")``.
+    """
 
     kind: ClassVar[str] = ""
     short: ClassVar[str | None] = None
@@ -145,15 +156,18 @@ class Fault(Values):
         return chosen.targets
 
     def effect(self, model: NetworkModel, hit: Hit) -> NetworkModel:
-        """The model while this fault lasts. Pure; commutes with every other fault's. Momentary faults change nothing.
+        """The model while this fault lasts. Pure; commutes with every other fault's. Momentary faults
+        change nothing.
 
-        What a unit suffers must not depend on which other units are in: units that came in at different times are folded
-        one after another, each with its own ``since_s``.
+        What a unit suffers must not depend on which other units are in: units that came in at different
+        times are folded one after another, each with its own ``since_s``.
         """
         return model
 
     def event(self, chosen: Chosen) -> dict[str, Any] | None:
-        """What a momentary fault tells the agent to do (see the agent protocol's *events*); None for lasting faults."""
+        """What a momentary fault tells the agent to do (see the agent protocol's *events*); None for
+        lasting faults.
+        """
         return None
 
     def harmed(self, chosen: Chosen) -> tuple[str, ...]:
@@ -165,11 +179,15 @@ class Fault(Values):
         return frozenset()
 
     def conflict(self, other: Fault, nodes: Iterable[str]) -> str | None:
-        """Why this fault and another of its kind cannot hold at once on ``nodes``, in words; None if they can."""
+        """Why this fault and another of its kind cannot hold at once on ``nodes``, in words; None if they
+        can.
+        """
         return None
 
     def claims(self) -> frozenset[str]:
-        """What evidence must show: any of ``cut``, ``down``, ``paused``, ``clock``, ``restarted``, ``started``."""
+        """What evidence must show: any of ``cut``, ``down``, ``paused``, ``clock``, ``restarted``,
+        ``started``.
+        """
         return frozenset()
 
 

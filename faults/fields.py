@@ -1,7 +1,8 @@
 """Values that scenario text is made of: durations, moments, amounts, bounds, quantities and target fields.
 
-Each has one regular expression, used for reading and in the JSON Schema alike. A value knows how to write itself back
-(``str``). Nothing here knows a network: protocol time becomes seconds, and amounts become counts, elsewhere.
+Each has one regular expression, used for reading and in the JSON Schema alike. A value knows how to write
+itself back (``str``). Nothing here knows a network: protocol time becomes seconds, and amounts become
+counts, elsewhere.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ ENGLISH = r"secs?|seconds?|mins?|minutes?|hours?|hrs?|millis|milliseconds?|msecs
 """Words for units of the clock that are not how a duration is written."""
 
 DURATION = rf"{NUMBER}(?:ms|s|m|h| ?[a-z][a-z_]+)"
-MOMENT = rf"(?:{DURATION}|(?:next [a-z]+|[a-z]+ \d+|end of {NAME}(?:\.\d+)?|{NAME}(?:\.\d+)?)(?: [+-] {DURATION})?)"
+MOMENT = (
+    rf"(?:{DURATION}|(?:next [a-z]+|[a-z]+ \d+|end of {NAME}(?:\.\d+)?|{NAME}(?:\.\d+)?)"
+    rf"(?: [+-] {DURATION})?)"
+)
 AMOUNT = rf"(?:\d+|{NUMBER}%|minority|majority|f|f\+1|rest)"
 BOUND = r"[a-z][a-z0-9_]*(?: *(?:>=|<=|==|!=|>|<) *[^\s<>=!].*)?"
 
@@ -36,7 +40,9 @@ def problem(code: str, message: str, **context: Any) -> PydanticCustomError:
 
 @dataclass(frozen=True)
 class Duration:
-    """A length of time: ``value`` in ``unit`` (ms, s, m, h, or a unit of the network's protocol such as ``layer``)."""
+    """A length of time: ``value`` in ``unit`` (ms, s, m, h, or a unit of the network's protocol such as
+    ``layer``).
+    """
 
     value: float
     unit: str = "s"
@@ -68,8 +74,8 @@ class Duration:
 class Moment:
     """A point of the timeline: an anchor and a signed distance from it.
 
-    ``anchor`` is ``steady`` (t = 0), ``start`` or ``end`` (of step ``name``), ``next`` (boundary of unit ``name``) or
-    ``nth`` (boundary ``number`` of unit ``name``).
+    ``anchor`` is ``steady`` (t = 0), ``start`` or ``end`` (of step ``name``), ``next`` (boundary of unit
+    ``name``) or ``nth`` (boundary ``number`` of unit ``name``).
     """
 
     anchor: Literal["steady", "start", "end", "next", "nth"]
@@ -89,7 +95,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Amount:
-    """How many of a set: a count, a share of it, or a word whose meaning depends on its size or the quorum."""
+    """How many of a set: a count, a share of it, or a word that hangs on its size or on the quorum."""
 
     kind: Literal["count", "percent", "minority", "majority", "f", "f+1", "rest"]
     value: float = 0
@@ -122,7 +128,9 @@ class Bound:
 
 @dataclass(frozen=True)
 class Range:
-    """A quantity drawn evenly between ``low`` and ``high`` (both in the quantity's unit); equal ends are one value."""
+    """A quantity drawn evenly between ``low`` and ``high`` (both in the quantity's unit); equal ends are
+    one value.
+    """
 
     low: float
     high: float
@@ -165,7 +173,9 @@ def parse_duration(value: Any) -> Duration:
 
 
 def parse_moment(value: Any) -> Moment:
-    """Read a duration since the steady state, ``STEP``, ``end of STEP``, ``next epoch`` or ``epoch 3``, with ± a duration."""
+    """Read a duration since the steady state, ``STEP``, ``end of STEP``, ``next epoch`` or ``epoch 3``,
+    with ± a duration.
+    """
     if isinstance(value, Moment):
         return value
     if isinstance(value, str):
@@ -193,7 +203,9 @@ def parse_moment(value: Any) -> Moment:
 
 
 def parse_amount(value: Any) -> Amount:
-    """Read ``3``, ``30%``, ``minority``, ``majority``, ``f``, ``f+1`` (``rest`` only where sides are listed)."""
+    """Read ``3``, ``30%``, ``minority``, ``majority``, ``f``, ``f+1`` (``rest`` only where sides are
+    listed).
+    """
     if isinstance(value, Amount):
         return value
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -409,4 +421,6 @@ class _SetSchema:
 
 
 SetField = Annotated[Targets, BeforeValidator(as_targets), _SetSchema()]
-"""``peers``, ``from``, ``to``, ``between`` and a side: a name, a list of names, or a mapping of target fields."""
+"""``peers``, ``from``, ``to``, ``between`` and a side: a name, a list of names, or a mapping of target
+fields.
+"""

@@ -12,7 +12,8 @@ Signal = Literal["kill", "term", "int", "quit", "abrt"]
 
 
 class Kill(Fault, Targets, kind="kill", short="of"):
-    """The chosen nodes' processes are ended with ``signal`` and kept down for ``for``; then the nodes are started again.
+    """The chosen nodes' processes are ended with ``signal`` and kept down for ``for``; then the nodes are
+    started again.
 
     ``wipe: true`` empties the data folder before that start.
     """

@@ -1,9 +1,10 @@
 """The network model: nodes, directed links by rule, and the conditions on both.
 
-A fault is a pure function from a model to a model. The conditions form a commutative algebra, so the order of overlapping
-faults never matters: status takes the worst, cuts are joined by *or*, clock offsets and drifts add, freeze dominates.
-Link rules name sets of nodes, not pairs; nodes that no rule tells apart form one *block*, and reachability is a question to
-the small graph of blocks. Times are seconds on the trial's timeline (0 = steady state).
+A fault is a pure function from a model to a model. The conditions form a commutative algebra, so the order
+of overlapping faults never matters: status takes the worst, cuts are joined by *or*, clock offsets and
+drifts add, freeze dominates. Link rules name sets of nodes, not pairs; nodes that no rule tells apart form
+one *block*, and reachability is a question to the small graph of blocks. Times are seconds on the trial's
+timeline (0 = steady state).
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ class Status(IntEnum):
 
 @dataclass(frozen=True)
 class NodeStatus:
-    """Status with how a node is brought down: the signal's name (``kill``, ``term``, …) and whether its disk is wiped."""
+    """Status with how a node is brought down: the signal's name (``kill``, ``term``, …) and whether its
+    disk is wiped.
+    """
 
     status: Status = Status.RUNNING
     signal: str = "kill"
@@ -64,10 +67,11 @@ class LinkRule:
 class ClockCondition:
     """The error of a node's wall clock against the true one, as parts that add up.
 
-    ``offset_s`` is constant; each drift is (reference instant, ppm) and counts from its instant on; each strobe is
-    (reference instant, amplitude in s, half period in s): the amplitude is added in every second half period, the first
-    half period being without it. ``frozen_since`` stops the clock: it shows for ever what it showed at that instant, offset
-    included. Instants are seconds on the timeline; the conditions hold for the processes of a node, old and new.
+    ``offset_s`` is constant; each drift is (reference instant, ppm) and counts from its instant on; each
+    strobe is (reference instant, amplitude in s, half period in s): the amplitude is added in every second
+    half period, the first half period being without it. ``frozen_since`` stops the clock: it shows for ever
+    what it showed at that instant, offset included. Instants are seconds on the timeline; the conditions
+    hold for the processes of a node, old and new.
     """
 
     offset_s: float = 0.0
@@ -149,17 +153,21 @@ class NetworkModel:
         return tuple(frozenset(members) for members in seen.values())
 
     def cut_blocks(self) -> tuple[tuple[frozenset[str], ...], frozenset[tuple[int, int]]]:
-        """The largest sets of nodes that no cut tells apart, and the ordered pairs of their indexes whose links are cut.
+        """The largest sets of nodes that no cut tells apart, and the ordered pairs of their indexes whose
+        links are cut.
 
-        A pair (i, i) means that the members of block i are cut from each other (never given for a block of one). Two models
-        that cut the same links give the same answer, whatever rules they came from; blocks are in the order of their first node.
+        A pair (i, i) means that the members of block i are cut from each other (never given for a block of
+        one). Two models that cut the same links give the same answer, whatever rules they came from; blocks
+        are in the order of their first node.
         """
         blocks, rows = self._cut_rows()
         pairs = frozenset((i, j) for i, row in enumerate(rows) for j in _bits(row))
         return blocks, pairs
 
     def _cut_rows(self) -> tuple[tuple[frozenset[str], ...], list[int]]:
-        """The blocks of ``cut_blocks`` and for each of them the set of blocks that it cannot send to, as the bits of a number."""
+        """The blocks of ``cut_blocks`` and for each of them the set of blocks that it cannot send to, as
+        the bits of a number.
+        """
         fine = self.blocks()
         rows = [0] * len(fine)
         at = {node: i for i, block in enumerate(fine) for node in block}
@@ -182,7 +190,8 @@ class NetworkModel:
         return blocks, coarse
 
     def reach(self) -> nx.DiGraph[int]:
-        """The directed graph of blocks: an edge where packets pass; node attribute ``members`` holds the names.
+        """The directed graph of blocks: an edge where packets pass; node attribute ``members`` holds the
+        names.
 
         A block of one node has no edge to itself; a larger one has, where its members reach each other.
         """
@@ -199,7 +208,8 @@ class NetworkModel:
         return graph
 
     def components(self, among: Iterable[str] | None = None) -> list[frozenset[str]]:
-        """Sets of nodes of ``among`` (default: those running) that reach each other both ways, directly or through others.
+        """Sets of nodes of ``among`` (default: those running) that reach each other both ways, directly or
+        through others.
 
         Largest first, then by their first node in the network's order.
         """
@@ -229,9 +239,9 @@ class NetworkModel:
     def describe(self) -> dict[str, Any]:
         """The model as plain data, as journalled and as sent to agents (see the agent protocol's *state*).
 
-        ``{"status": {node: {"is": "down" | "paused", "signal", "wipe"}}, "cuts": {"blocks": [[names]], "cut": [[i, j]]},
-        "clocks": {node: {"offset_s", "drifts": [[since, ppm]], "strobes": [[since, s, half_s]], "frozen_since"}}}``;
-        healthy parts are left out, so a healthy network is ``{}``.
+        ``{"status": {node: {"is": "down" | "paused", "signal", "wipe"}}, "cuts": {"blocks": [[names]],
+        "cut": [[i, j]]}, "clocks": {node: {"offset_s", "drifts": [[since, ppm]], "strobes": [[since, s,
+        half_s]], "frozen_since"}}}``; healthy parts are left out, so a healthy network is ``{}``.
         """
         out: dict[str, Any] = {}
         status = {
@@ -264,7 +274,7 @@ class NetworkModel:
 
     @classmethod
     def from_description(cls, nodes: Iterable[str], described: Mapping[str, Any]) -> NetworkModel:
-        """The model of which ``describe()`` gave this; rules are made anew, one for each cut row of blocks."""
+        """The model of which ``describe()`` gave this; its rules are made anew, one for each block."""
         model = cls(tuple(nodes))
         for node, s in described.get("status", {}).items():
             down = NodeStatus(Status[s["is"].upper()], s.get("signal", "kill"), s.get("wipe", False))
@@ -313,10 +323,11 @@ def _closure(start: int, edges: Mapping[int, int]) -> int:
 
 
 def _twins(sizes: list[int], rows: list[int]) -> list[list[int]]:
-    """Blocks that see and are seen alike, grouped, in order; within a group either all links are cut or none is.
+    """Blocks that see and are seen alike, grouped, in order; within a group either all links are cut or
+    none is.
 
-    Two blocks are alike if their rows and columns agree when the links between themselves are all set to what the links
-    within the group are; that relation is transitive, so grouping by such a key is enough.
+    Two blocks are alike if their rows and columns agree when the links between themselves are all set to
+    what the links within the group are; that relation is transitive, so grouping by such a key is enough.
     """
     columns = [0] * len(rows)
     for i, row in enumerate(rows):

@@ -82,13 +82,15 @@ else:
 class Partition(Fault, Targets, kind="partition", short="shape"):
     """The nodes are parted into sides that do not reach each other; within a side all goes on as before.
 
-    Shapes: ``halves`` (a, b), ``thirds`` (a, b, c), ``minority`` (small: most under half; big), ``zones`` (one side a zone, named as it),
-    ``random`` (a, b, of random size), ``bridge`` (a, b, and ``over``, who sees both: side ``bridge``), ``majorities_ring`` (each sees a
-    majority, no two the same). Or ``sides: [30%, rest]`` (a, b, …), ``sides: {small: 30%, big: rest}``, where a side is an amount,
-    ``rest``, a name, a list or a mapping of target fields. ``by: stake`` weighs instead of counting.
+    Shapes: ``halves`` (a, b), ``thirds`` (a, b, c), ``minority`` (small: most under half; big), ``zones``
+    (one side a zone, named as it), ``random`` (a, b, of random size), ``bridge`` (a, b, and ``over``, who
+    sees both: side ``bridge``), ``majorities_ring`` (each sees a majority, no two the same). Or ``sides:
+    [30%, rest]`` (a, b, …), ``sides: {small: 30%, big: rest}``, where a side is an amount, ``rest``, a
+    name, a list or a mapping of target fields. ``by: stake`` weighs instead of counting.
 
-    Nodes outside ``of`` follow ``others``: they join the last side (``rest``), all sides in proportion (``spread``), or see everybody
-    (``bridge``; in a ring always). Under ``onset`` and ``heal`` a node that has come in does not reach the other sides.
+    Nodes outside ``of`` follow ``others``: they join the last side (``rest``), all sides in proportion
+    (``spread``), or see everybody (``bridge``; in a ring always). Under ``onset`` and ``heal`` a node that
+    has come in does not reach the other sides.
     """
 
     shape: Shape | None = None
@@ -155,7 +157,9 @@ class Partition(Fault, Targets, kind="partition", short="shape"):
         return dict(zip(LETTERS, dealt, strict=False))
 
     def _listed(self, base: Sequence[str], pool: Pool) -> dict[str, list[str]]:
-        """Sets first, then amounts from what is left, then the rest. Amounts are measured on all of ``base``."""
+        """Sets first, then amounts from what is left, then the rest. Amounts are measured on all of
+        ``base``.
+        """
         assert self.sides is not None
         sets = {
             name: list(select(s, pool, avoid_busy=False))
@@ -214,7 +218,9 @@ class Partition(Fault, Targets, kind="partition", short="shape"):
         return {n.name: n.stake for n in pool.nodes} if self.by == "stake" else None
 
     def _ring(self, base: Sequence[str], pool: Pool) -> Chosen:
-        """Side ``ring`` holds the seeded order in which each node sees as many neighbours left and right as make a majority."""
+        """Side ``ring`` holds the seeded order in which each node sees as many neighbours left and right as
+        make a majority.
+        """
         if len(base) < 4:
             raise ChoiceError(f"a ring of majorities needs at least 4 nodes, not {len(base)}")
         order = list(base)

@@ -8,7 +8,9 @@ from faults.model import NetworkModel, NodeStatus, Status
 
 
 class Pause(Fault, Targets, kind="pause", short="of"):
-    """All processes of the chosen nodes are stopped (SIGSTOP) for ``for``, then continued; their connections stay open."""
+    """All processes of the chosen nodes are stopped (SIGSTOP) for ``for``, then continued; their
+    connections stay open.
+    """
 
     def effect(self, model: NetworkModel, hit: Hit) -> NetworkModel:
         """The targets are paused."""

@@ -10,7 +10,8 @@ from faults.kill import Signal
 
 
 class Restart(Fault, Targets, kind="restart", short="of", momentary=True):
-    """The chosen nodes' processes are ended with ``signal`` and started again at once; an event, without ``for``.
+    """The chosen nodes' processes are ended with ``signal`` and started again at once; an event, without
+    ``for``.
 
     ``wipe: true`` empties the data folder in between.
     """

@@ -1,7 +1,9 @@
-"""Who is hit: target fields, a pool of nodes and a seeded generator to names. No fault's own logic belongs here.
+"""Who is hit: target fields, a pool of nodes and a seeded generator to names. No fault's own logic belongs
+here.
 
-The fields narrow in the order of, zone, host, label, where, but, pick. Nodes that an overlapping step of the same kind already
-hits, and nodes that have not been started, are left out unless they are named one by one (or by a step that hit them).
+The fields narrow in the order of, zone, host, label, where, but, pick. Nodes that an overlapping step of
+the same kind already hits, and nodes that have not been started, are left out unless they are named one by
+one (or by a step that hit them).
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ from faults.fields import Amount, Bound, Duration, Targets
 def select(wanted: Targets, pool: Pool, *, avoid_busy: bool = True) -> tuple[str, ...]:
     """The names that ``wanted`` means, in the network's order; never empty.
 
-    ``avoid_busy`` False is for sets that are not hit themselves (``peers``, a side), where being hit already is no obstacle.
-    Raises ChoiceError (nobody, more than there are, an unknown name) and Undecided (``where`` without facts).
+    ``avoid_busy`` False is for sets that are not hit themselves (``peers``, a side), where being hit
+    already is no obstacle. Raises ChoiceError (nobody, more than there are, an unknown name) and Undecided
+    (``where`` without facts).
     """
     named, of = _named(wanted.of or ("nodes",), pool)
     nodes = [n for n in pool.nodes if n.name in of and _fits(n, wanted)]
@@ -51,7 +54,9 @@ def select(wanted: Targets, pool: Pool, *, avoid_busy: bool = True) -> tuple[str
 def _pick(
     wanted: Targets, nodes: Sequence[NodeInfo], named: frozenset[str], busy: frozenset[str], pool: Pool
 ) -> tuple[str, ...]:
-    """Draw ``pick`` of the nodes: those free first, then those busy but named. Amounts are measured on all of them."""
+    """Draw ``pick`` of the nodes: those free first, then those busy but named. Amounts are measured on all
+    of them.
+    """
     assert wanted.pick is not None
     free = [n for n in nodes if n.name not in busy]
     taken = [n for n in nodes if n.name in busy and n.name in named]
@@ -66,8 +71,8 @@ def _pick(
             raise ChoiceError(f"{describe(wanted)}: there are only {len(nodes)} to pick from")
         if count > len(candidates):
             raise ChoiceError(
-                f"{describe(wanted)}: of {len(nodes)}, only {len(candidates)} are not hit already by an overlapping step "
-                "of the same kind"
+                f"{describe(wanted)}: of {len(nodes)}, only {len(candidates)} are not hit already "
+                "by an overlapping step of the same kind"
             )
         chosen = [n.name for n in candidates[:count]]
     if not chosen:
@@ -81,7 +86,9 @@ def _pick(
 
 
 def how_many(amount: Amount, size: int, quorum: float = 2 / 3) -> int:
-    """How many of ``size`` an amount is: percentages to the nearest (half up), ``f`` the most whose loss leaves a quorum."""
+    """How many of ``size`` an amount is: percentages to the nearest (half up), ``f`` the most whose loss
+    leaves a quorum.
+    """
     share = _share(quorum)
     if amount.kind == "count":
         return int(amount.value)
@@ -100,9 +107,10 @@ def how_many(amount: Amount, size: int, quorum: float = 2 / 3) -> int:
 def by_stake(amount: Amount, order: Sequence[NodeInfo], total: float, quorum: float = 2 / 3) -> list[str]:
     """Nodes whose stake makes the amount of ``total``, taken greedily in the given (seeded) order.
 
-    ``minority`` and ``f`` never exceed what they allow: nodes that would are passed over. ``majority`` and ``f+1`` are
-    reached, then nodes that are not needed are given back. A percentage is filled from below, and one more node is
-    taken if that comes nearer. Greedy, so not always the closest there is; the same seed gives the same nodes.
+    ``minority`` and ``f`` never exceed what they allow: nodes that would are passed over. ``majority`` and
+    ``f+1`` are reached, then nodes that are not needed are given back. A percentage is filled from below,
+    and one more node is taken if that comes nearer. Greedy, so not always the closest there is; the same
+    seed gives the same nodes.
     """
     stakes = [(n.name, _exact(n.stake)) for n in order]
     whole, share = _exact(total), _share(quorum)
@@ -160,8 +168,8 @@ def deal(
 ) -> list[list[str]]:
     """Deal names out to sides in the given proportions (which add up to 1), in seeded order.
 
-    Without weights the counts are exact by largest remainders. With weights each name goes to the side that is furthest
-    below its share, heaviest names first.
+    Without weights the counts are exact by largest remainders. With weights each name goes to the side that
+    is furthest below its share, heaviest names first.
     """
     order = list(names)
     rng.shuffle(order)
@@ -237,7 +245,9 @@ def _fits(node: NodeInfo, wanted: Targets) -> bool:
 
 
 def _holds(bound: Bound, facts: Mapping[str, Any], units: Mapping[str, float]) -> bool:
-    """Whether a node's facts meet the bound; a fact that the node did not report meets neither it nor its opposite."""
+    """Whether a node's facts meet the bound; a fact that the node did not report meets neither it nor its
+    opposite.
+    """
     if bound.fact not in facts or facts[bound.fact] is None:
         return False
     return _compare(bound, facts[bound.fact], units) != bound.negated

@@ -16,7 +16,8 @@ def fold(
 ) -> NetworkModel:
     """The model at instant ``t`` (s): all faults that are on then, folded over the healthy network.
 
-    ``only`` folds a single trial, ``among`` those given. A span is on from its start, and no longer at its end.
+    ``only`` folds a single trial, ``among`` those given. A span is on from its start, and no longer at its
+    end.
     """
     model = healthy(plan, t)
     for trial in plan.trials if among is None else among:
@@ -37,10 +38,11 @@ def on(spans: Iterable[Span], t: float) -> dict[float, frozenset[Unit] | None]:
 
 
 def changes(plan: Plan, after_s: float = float("-inf")) -> list[Change]:
-    """Every instant after ``after_s`` at which the model changes, an event is due, or a trial starts or ends; in order.
+    """Every instant after ``after_s`` at which the model changes, an event is due, or a trial starts or
+    ends; in order.
 
-    Each instant is computed from the scenario's moments alone, so nothing drifts; equal instants are one change. The key
-    depends on the instant only, so it stays the same when the plan is made again.
+    Each instant is computed from the scenario's moments alone, so nothing drifts; equal instants are one
+    change. The key depends on the instant only, so it stays the same when the plan is made again.
     """
     return [_change(plan, at) for at in instants(plan) if at > after_s]
 
@@ -75,8 +77,8 @@ def _change(plan: Plan, at: float) -> Change:
 def phases(plan: Plan) -> list[Phase]:
     """What is predicted from the steady state on, between one change and the next.
 
-    Components are of the nodes that run; ``quorate`` are those that hold more than the quorum's share of the stake of all
-    nodes that have been started.
+    Components are of the nodes that run; ``quorate`` are those that hold more than the quorum's share of
+    the stake of all nodes that have been started.
     """
     starts = [0.0, *(at for at in instants(plan) if at > 0)]
     stake = {n.name: n.stake for n in plan.nodes}
@@ -91,7 +93,9 @@ def phases(plan: Plan) -> list[Phase]:
 
 
 def holds_quorum(stake: float, total: float, plan: Plan) -> bool:
-    """Whether a stake is more than the quorum's share of the total; the share is taken as the small fraction it means."""
+    """Whether a stake is more than the quorum's share of the total; the share is taken as the small
+    fraction it means.
+    """
     from fractions import Fraction
 
     share = Fraction(plan.scenario.network.quorum).limit_denominator(1000)

@@ -1,4 +1,5 @@
-"""Why a plan must not be run: conflicts, limits, windows that another fault enters, steps that wait for each other.
+"""Why a plan must not be run: conflicts, limits, windows that another fault enters, steps that wait for
+each other.
 
 What is merely doubtful is in ``doubts``.
 """
@@ -21,7 +22,9 @@ def refusals(plan: Plan) -> list[Problem]:
 
 
 def entered_windows(plan: Plan) -> list[Problem]:
-    """Faults that begin while the recovery from another is awaited, unless the expectation says ``despite``."""
+    """Faults that begin while the recovery from another is awaited, unless the expectation says
+    ``despite``.
+    """
     found = []
     for expectation in plan.scenario.expect:
         if expectation.phase != "after":
@@ -35,9 +38,9 @@ def entered_windows(plan: Plan) -> list[Problem]:
                 of = window.trial or "faults"
                 found.append(
                     Problem(
-                        f"'after: {of}' is awaited from {window.opens_s:g}s to {window.closes_s:g}s (within and hold), and "
-                        f"'{trial.name}' begins in that time, at {trial.start_s:g}s: let it begin later, shorten 'within' "
-                        f"or 'hold', or write 'despite: {trial.step}'",
+                        f"'after: {of}' is awaited from {window.opens_s:g}s to {window.closes_s:g}s "
+                        f"(within and hold), and '{trial.name}' begins in that time, at {trial.start_s:g}s: "
+                        f"let it begin later, shorten 'within' or 'hold', or write 'despite: {trial.step}'",
                         expectation.name,
                         expectation.line,
                     )
@@ -114,8 +117,8 @@ def _too_many(plan: Plan) -> Iterator[Problem]:
     if count > limit * len(plan.nodes) + 1e-9:
         together = " with " + ", ".join(t.name for t in trials[:-1]) if len(trials) > 1 else ""
         share = 100 * count / len(plan.nodes)
-        text = f"at {at:g}s it hits{together} {count} of {len(plan.nodes)} nodes ({share:.3g}%), more than limits: hit: "
-        yield _problem(plan, trials[-1], f"{text}{100 * limit:g}% allows")
+        text = f"at {at:g}s it hits{together} {count} of {len(plan.nodes)} nodes ({share:.3g}%)"
+        yield _problem(plan, trials[-1], f"{text}, more than limits: hit: {100 * limit:g}% allows")
 
 
 def _hit(trial: Trial, at: float) -> set[str]:
@@ -147,9 +150,10 @@ def _no_quorum(plan: Plan) -> Iterator[Problem]:
         if holds_quorum(total, total, plan) and not holds_quorum(left, total, plan):
             told.add(killers[-1].name)
             together = " with " + ", ".join(t.name for t in killers[:-1]) if len(killers) > 1 else ""
+            counted = "stake" if set(stake.values()) != {1.0} else "nodes"
             yield _problem(
                 plan,
                 killers[-1],
-                f"at {at:g}s it leaves{together} {left:g} of {total:g} {'stake' if set(stake.values()) != {1.0} else 'nodes'} "
+                f"at {at:g}s it leaves{together} {left:g} of {total:g} {counted} "
                 "running, which is no quorum: pick fewer, or write 'limits: {lose_quorum: true}'",
             )

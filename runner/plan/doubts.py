@@ -1,4 +1,5 @@
-"""What is doubtful in a plan: faults that change nothing, times too short to be proved, expectations that cannot be met.
+"""What is doubtful in a plan: faults that change nothing, times too short to be proved, expectations that
+cannot be met.
 
 A doubt never stops a run. What does is in ``checks``.
 """
@@ -93,13 +94,13 @@ def _short(plan: Plan) -> Iterator[str]:
         least = SHORTEST_CUT_S if "cut" in trial.fault.claims() and step.flap is None else SHORTEST_S
         ons = [s.end_s - s.start_s for s in trial.spans if s.end_s is not None]
         if ons and min(ons) < least - 1e-9:
-            yield f"{trial.name}: it lasts {min(ons):g}s, too short to prove that it took effect (at least {least:g}s)"
+            short = f"too short to prove that it took effect (at least {least:g}s)"
+            yield f"{trial.name}: it lasts {min(ons):g}s, {short}"
         if step.flap is not None:
             offs = [b.start_s - a.end_s for a, b in pairwise(trial.spans) if a.end_s is not None]
             if offs and min(offs) < SHORTEST_S - 1e-9:
-                yield (
-                    f"{trial.name}: it pauses for {min(offs):g}s, too short to prove that it was gone (at least {SHORTEST_S:g}s)"
-                )
+                short = f"too short to prove that it was gone (at least {SHORTEST_S:g}s)"
+                yield f"{trial.name}: it pauses for {min(offs):g}s, {short}"
 
 
 def _empty_windows(plan: Plan) -> Iterator[str]:
@@ -108,8 +109,8 @@ def _empty_windows(plan: Plan) -> Iterator[str]:
             for window in trial_windows(plan, expectation):
                 if window.empty:
                     yield (
-                        f"{expectation.name}: 'within: {expectation.within}' leaves nothing of '{window.trial}', whose heal "
-                        f"begins at {window.closes_s:g}s: the expectation is never looked at"
+                        f"{expectation.name}: 'within: {expectation.within}' leaves nothing of '{window.trial}', "
+                        f"whose heal begins at {window.closes_s:g}s: the expectation is never looked at"
                     )
 
 
@@ -168,7 +169,8 @@ def _contradicts(plan: Plan, that: Is | Named, phase: Phase, trial: Trial | None
     if predicate.name == "connected":
         parts = {i for n in nodes for i, c in enumerate(phase.components) if n in c}
         if len(parts) > 1:
-            return f"expects '{that.text or predicate.name}', but the network is in {len(parts)} parts {_when(phase)}"
+            how = f"the network is in {len(parts)} parts {_when(phase)}"
+            return f"expects '{that.text or predicate.name}', but {how}"
     return ""
 
 

@@ -1,4 +1,6 @@
-"""A plan as an SVG picture: a lane for each fault, the windows of expectations, and the predicted parts of the network."""
+"""A plan as an SVG picture: a lane for each fault, the windows of expectations, and the predicted parts of
+the network.
+"""
 
 from __future__ import annotations
 
@@ -48,8 +50,8 @@ def svg(plan: Plan) -> str:
         return round(LABEL + min(at_s, horizon) / horizon * (WIDTH - LABEL - 16), 1)
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" '
-        f'role="img" aria-label={quoteattr("Plan of " + plan.scenario.name)}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" role="img" aria-label={quoteattr("Plan of " + plan.scenario.name)}>',
         f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="12" y="22" font-weight="600">{escape(plan.scenario.name)}</text>',
@@ -68,9 +70,8 @@ def svg(plan: Plan) -> str:
         for w in windows:
             left, right = x(w.opens_s), x(horizon if w.closes_s is None else w.closes_s)
             middle = y + BAR / 2
-            parts.append(
-                f'<path class="window" d="M{left} {y + 3}v{BAR - 6}M{left} {middle}H{right}M{right} {y + 3}v{BAR - 6}"/>'
-            )
+            bracket = f"M{left} {y + 3}v{BAR - 6}M{left} {middle}H{right}M{right} {y + 3}v{BAR - 6}"
+            parts.append(f'<path class="window" d="{bracket}"/>')
         y += LANE
     parts.append(_label("parts of the network", y, soft=True))
     parts += _parts(phases(plan), y, horizon, x)
@@ -105,7 +106,8 @@ def _bars(trial: Trial, y: int, horizon: float, x: Columns) -> Iterator[str]:
         right = x(horizon if span.end_s is None else span.end_s)
         share = 1.0 if span.units is None else max(0.15, len(span.units) / max(whole, 1))
         wide = max(1.5, round(right - left, 1))
-        yield f'<rect x="{left}" y="{y}" width="{wide}" height="{BAR}" rx="2" fill="{colour}" opacity="{share:.2g}"/>'
+        box = f'x="{left}" y="{y}" width="{wide}" height="{BAR}" rx="2"'
+        yield f'<rect {box} fill="{colour}" opacity="{share:.2g}"/>'
     yield "</g>"
 
 

@@ -1,4 +1,6 @@
-"""Whom earlier steps hit, as the selectors of other steps and of predicates ask for it (``STEP``, ``STEP.SIDE``). Pure."""
+"""Whom earlier steps hit, as the selectors of other steps and of predicates ask for it (``STEP``,
+``STEP.SIDE``). Pure.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from runner.scenario.model import Scenario
 
 
 class Hits(Mapping[str, tuple[str, ...]]):
-    """Whom other steps hit, as selectors ask for it: the trial that is on, or the last before, at the asking step's start."""
+    """Whom other steps hit, as selectors ask for it: the trial that is on, or the last before, at the
+    asking step's start.
+    """
 
     def __init__(self, scenario: Scenario, trials: Sequence[Trial], asking: str, at_s: float) -> None:
         self._trials, self._at_s = trials, at_s

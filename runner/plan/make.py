@@ -1,8 +1,10 @@
-"""Scenario, nodes and seed to a plan, and what the run decides put into it. Pure: the same input gives the same plan.
+"""Scenario, nodes and seed to a plan, and what the run decides put into it. Pure: the same input gives the
+same plan.
 
-A plan is made from the scenario, the nodes, the seed, and the decisions taken so far (starts of open steps, early ends, batches).
-``activate``, ``finish`` and ``activate_batch`` add a decision and make the plan again; choices that were made stay as they are.
-Each trial draws from its own generator, seeded by seed, step and trial, so that editing one step leaves the others' choices alone.
+A plan is made from the scenario, the nodes, the seed, and the decisions taken so far (starts of open steps,
+early ends, batches). ``activate``, ``finish`` and ``activate_batch`` add a decision and make the plan
+again; choices that were made stay as they are. Each trial draws from its own generator, seeded by seed,
+step and trial, so that editing one step leaves the others' choices alone.
 """
 
 from __future__ import annotations
@@ -29,9 +31,9 @@ def make(
 ) -> Plan:
     """The plan of a scenario on these nodes.
 
-    ``choices`` (trial → chosen, from a former run) are reused instead of drawn. Steps that hang on triggers, facts or
-    protocol time are left open. A moment that follows a step with ``until`` is planned for the latest it can be.
-    Raises PlanError with everything that is wrong.
+    ``choices`` (trial → chosen, from a former run) are reused instead of drawn. Steps that hang on
+    triggers, facts or protocol time are left open. A moment that follows a step with ``until`` is planned
+    for the latest it can be. Raises PlanError with everything that is wrong.
     """
     plan, problems = _solve(Plan(scenario, tuple(nodes), seed, (), choices=dict(choices or {})), {})
     problems += checks.refusals(plan) + checks.entered_windows(plan)
@@ -43,8 +45,8 @@ def make(
 def activate(plan: Plan, step_name: str, at_s: float, *, facts: Facts | None = None) -> Plan:
     """Start an open step at ``at_s``: its trials are added, and whatever hung on it and can now be decided.
 
-    ``facts`` (node → fact → value) answer ``where``. Raises PlanError (nobody fits, a limit would be broken) and KeyError (no
-    such step is open).
+    ``facts`` (node → fact → value) answer ``where``. Raises PlanError (nobody fits, a limit would be
+    broken) and KeyError (no such step is open).
     """
     if step_name not in plan.open_steps:
         raise KeyError(step_name)
@@ -53,7 +55,8 @@ def activate(plan: Plan, step_name: str, at_s: float, *, facts: Facts | None = N
 
 
 def finish(plan: Plan, trial_name: str, at_s: float) -> Plan:
-    """Begin the heal of a trial at ``at_s`` (its ``until`` was met): it is cut short, and what follows it moves forward.
+    """Begin the heal of a trial at ``at_s`` (its ``until`` was met): it is cut short, and what follows it
+    moves forward.
 
     What has begun by then stays as it is, and nothing that follows begins before ``at_s``.
     """
@@ -70,7 +73,9 @@ def finish(plan: Plan, trial_name: str, at_s: float) -> Plan:
 
 
 def activate_batch(plan: Plan, trial_name: str, at_s: float) -> Plan:
-    """Start the next batch of a trial with ``roll: {next: …}`` at ``at_s``. Raises KeyError where none is pending."""
+    """Start the next batch of a trial with ``roll: {next: …}`` at ``at_s``. Raises KeyError where none is
+    pending.
+    """
     if not _trial(plan, trial_name).pending:
         raise KeyError(trial_name)
     started = (*plan.batches.get(trial_name, ()), spans.tick(at_s))
@@ -80,8 +85,8 @@ def activate_batch(plan: Plan, trial_name: str, at_s: float) -> Plan:
 def opens_at(plan: Plan, step_name: str, genesis_s: float | None = None) -> float | None:
     """From when an open step can be decided, in seconds; None while that is not known.
 
-    For ``when`` it is where watching begins (``at``, or the steady state), else its start. ``genesis_s``, the timeline instant at
-    which protocol time began, is needed for ``next epoch`` and ``epoch 3``.
+    For ``when`` it is where watching begins (``at``, or the steady state), else its start. ``genesis_s``,
+    the timeline instant at which protocol time began, is needed for ``next epoch`` and ``epoch 3``.
     """
     step = _step(plan, step_name)
     if step.at is None:

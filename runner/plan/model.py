@@ -1,4 +1,6 @@
-"""A plan: who is hit when, as values. Made by ``runner.plan.make``, extended by the engine when triggers fire, folded into network models."""
+"""A plan: who is hit when, as values. Made by ``runner.plan.make``, extended by the engine when triggers
+fire, folded into network models.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ from runner.scenario.model import Scenario
 
 @dataclass(frozen=True)
 class Span:
-    """A time in which some units of a trial are hit: ``[start_s, end_s)`` on the timeline; ``end_s`` None lasts to the end of the run.
+    """A time in which some units of a trial are hit: ``[start_s, end_s)`` on the timeline; ``end_s`` None
+    lasts to the end of the run.
 
     ``units`` None: all of them. For momentary faults ``end_s == start_s``.
     """
@@ -25,7 +28,9 @@ class Span:
 
 @dataclass(frozen=True)
 class Trial:
-    """One activation of a step (``repeat`` makes several). ``name`` is the step's, or ``split.2`` with ``repeat``."""
+    """One activation of a step (``repeat`` makes several). ``name`` is the step's, or ``split.2`` with
+    ``repeat``.
+    """
 
     step: str
     name: str
@@ -38,7 +43,9 @@ class Trial:
     heals_s: float | None = None
     """The start of its heal: ``end_s``, or earlier where ``heal`` spreads it."""
     pending: tuple[tuple[Unit, ...], ...] = ()
-    """Batches of ``roll: {next: …}`` that have not been started; until there are none ``end_s`` is only the latest known."""
+    """Batches of ``roll: {next: …}`` that have not been started; until there are none ``end_s`` is only the
+    latest known.
+    """
 
     @property
     def permanent(self) -> bool:
@@ -48,7 +55,8 @@ class Trial:
 
 @dataclass(frozen=True)
 class Change:
-    """An instant at which the model changes: the model from then on, the events then due, and which trials start or end there.
+    """An instant at which the model changes: the model from then on, the events then due, and which trials
+    start or end there.
 
     ``key`` is short and unique within a plan, for matching the agent's report.
     """
@@ -75,7 +83,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class Plan:
-    """``open_steps`` are those that need triggers, facts or the end of such a step; they are decided while the trial runs."""
+    """``open_steps`` are those that need triggers, facts or the end of such a step; they are decided while
+    the trial runs.
+    """
 
     scenario: Scenario
     nodes: tuple[NodeInfo, ...]
@@ -95,7 +105,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Problem:
-    """Why a scenario cannot be planned on these nodes; ``step`` and ``line`` say where (empty and 0: nowhere in particular)."""
+    """Why a scenario cannot be planned on these nodes; ``step`` and ``line`` say where (empty and 0:
+    nowhere in particular).
+    """
 
     text: str
     step: str = ""
@@ -107,7 +119,9 @@ class Problem:
 
 
 class PlanError(ValueError):
-    """A scenario that is refused at planning; ``problems`` holds all reasons, each with its step's line where known."""
+    """A scenario that is refused at planning; ``problems`` holds all reasons, each with its step's line
+    where known.
+    """
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         super().__init__("; ".join(map(str, problems)))

@@ -1,4 +1,6 @@
-"""A plan for people and machines: as text, as a drawing, as plain data. Pure; nothing is started to make them."""
+"""A plan for people and machines: as text, as a drawing, as plain data. Pure; nothing is started to make
+them.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ NARROWEST = 80
 
 
 def text(plan: Plan, width: int = 100) -> str:
-    """The plan as plain text that fits ``width`` columns (80 at least): who is hit, the timeline, the phases, the warnings."""
+    """The plan as plain text that fits ``width`` columns (80 at least): who is hit, the timeline, the
+    phases, the warnings.
+    """
     width = max(width, NARROWEST)
     parts = [
         f"{plan.scenario.name}: {len(plan.nodes)} nodes, seed {plan.seed}",
@@ -75,7 +79,9 @@ class _Scale:
 
 
 def _timeline(plan: Plan, width: int) -> Iterator[str]:
-    """One line a step: the bar is full where all of it is on, grey where a part is; below, the windows of expectations."""
+    """One line a step: the bar is full where all of it is on, grey where a part is; below, the windows of
+    expectations.
+    """
     if not plan.trials:
         return
     rows = [s for s in plan.scenario.timeline if any(t.step == s.name for t in plan.trials)]
@@ -232,7 +238,9 @@ def _unwell(phase: Phase) -> list[str]:
 
 
 def as_json(plan: Plan) -> dict[str, Any]:
-    """The plan as plain data: choices, spans, changes, predicted phases, windows, what is open, warnings. Times in seconds."""
+    """The plan as plain data: choices, spans, changes, predicted phases, windows, what is open, warnings.
+    Times in seconds.
+    """
     return {
         "scenario": plan.scenario.name,
         "seed": plan.seed,

@@ -1,4 +1,6 @@
-"""Which nodes there are when: groups that wait, the steps that start them, and what momentary faults tell the agent. Pure."""
+"""Which nodes there are when: groups that wait, the steps that start them, and what momentary faults tell
+the agent. Pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""When each unit of a trial is hit: plain, onset and heal, roll, flap. Numbers in, numbers out; who is hit is decided elsewhere."""
+"""When each unit of a trial is hit: plain, onset and heal, roll, flap. Numbers in, numbers out; who is hit
+is decided elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ from faults.fault import Unit
 from runner.plan.model import Span
 
 MOST_STEPS = 200
-"""A spread over more units than this brings several in at once: no kernel can be asked to change for each of 100,000 links."""
+"""A spread over more units than this brings several in at once: no kernel can be asked to change for each
+of 100,000 links.
+"""
 
 
 @dataclass(frozen=True)
@@ -23,7 +27,9 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timing:
-    """A trial's times in seconds. ``lasting_s`` None lasts to the end of the run; ``stop_s`` is when its heal was begun early."""
+    """A trial's times in seconds. ``lasting_s`` None lasts to the end of the run; ``stop_s`` is when its
+    heal was begun early.
+    """
 
     start_s: float
     lasting_s: float | None

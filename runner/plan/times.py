@@ -26,8 +26,8 @@ def seconds(duration: Duration, units: Mapping[str, float]) -> float:
 def instant(moment: Moment, trials: Sequence[Trial], units: Mapping[str, float]) -> float:
     """The moment in seconds.
 
-    Raises Undecided where it hangs on something that the run decides (a boundary of protocol time, an open step), and
-    TimeError where it can never be.
+    Raises Undecided where it hangs on something that the run decides (a boundary of protocol time, an open
+    step), and TimeError where it can never be.
     """
     plus = moment.sign * seconds(moment.plus, units)
     if moment.anchor == "steady":
@@ -51,8 +51,8 @@ def instant(moment: Moment, trials: Sequence[Trial], units: Mapping[str, float])
 def boundary(moment: Moment, units: Mapping[str, float], genesis_s: float) -> float:
     """A moment of protocol time (``next epoch``, ``epoch 3``, with ± a duration) in seconds on the timeline.
 
-    ``genesis_s`` is the timeline instant at which unit 0 began (usually negative). ``next`` is the first boundary from which
-    the moment is not before the steady state.
+    ``genesis_s`` is the timeline instant at which unit 0 began (usually negative). ``next`` is the first
+    boundary from which the moment is not before the steady state.
     """
     length = seconds(Duration(1, moment.name), units)
     plus = moment.sign * seconds(moment.plus, units)

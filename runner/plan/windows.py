@@ -10,15 +10,19 @@ from runner.plan.spans import tick
 from runner.scenario.model import Expectation
 
 HOLD_S = 3.0
-"""How long an expectation must hold where nothing is said; a run may learn a longer time from the chain's own interval."""
+"""How long an expectation must hold where nothing is said; a run may learn a longer time from the chain's
+own interval.
+"""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The time in which an expectation is looked at, for one trial (empty for ``always``, ``before`` and ``after: faults``).
+    """The time in which an expectation is looked at, for one trial (empty for ``always``, ``before`` and
+    ``after: faults``).
 
-    ``during``: from taking effect plus ``within`` to the start of the heal; it may be empty. ``after``: from the end of the trial
-    to the last instant of ``within`` plus ``hold``. ``closes_s`` None: at the end of the run.
+    ``during``: from taking effect plus ``within`` to the start of the heal; it may be empty. ``after``:
+    from the end of the trial to the last instant of ``within`` plus ``hold``. ``closes_s`` None: at the end
+    of the run.
     """
 
     expectation: str
@@ -33,7 +37,9 @@ class Window:
 
 
 def trial_windows(plan: Plan, expectation: Expectation) -> list[Window]:
-    """The windows of an expectation, one for each trial that it concerns; those of steps that are open are not known yet."""
+    """The windows of an expectation, one for each trial that it concerns; those of steps that are open are
+    not known yet.
+    """
     units = plan.scenario.network.units
     within = times.seconds(expectation.within, units) if expectation.within else 0.0
     hold = times.seconds(expectation.hold, units) if expectation.hold else HOLD_S

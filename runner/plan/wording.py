@@ -18,7 +18,9 @@ SIGNED = frozenset({"offset", "drift"})
 
 
 def time(seconds: float) -> str:
-    """An instant or a length: ``12.5s`` below two minutes, ``3m20s`` or ``2h5m`` above, exact to the millisecond."""
+    """An instant or a length: ``12.5s`` below two minutes, ``3m20s`` or ``2h5m`` above, exact to the
+    millisecond.
+    """
     if seconds < 0:
         return f"-{time(-seconds)}"
     if seconds < 120:
@@ -30,7 +32,9 @@ def time(seconds: float) -> str:
 
 
 def round_steps() -> Iterator[float]:
-    """Distances between the marks of an axis, ascending: seconds, then minutes and hours that people read at a glance."""
+    """Distances between the marks of an axis, ascending: seconds, then minutes and hours that people read
+    at a glance.
+    """
     yield from (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800)
     hours = 1
     while True:
@@ -94,7 +98,7 @@ def draws(chosen: Chosen) -> list[str]:
     told = []
     for name, values in chosen.draws.items():
         unit, sign = UNITS.get(name, ""), "+" if name in SIGNED else ""
-        shown = {n: f"{v:{sign}g}{unit}" for n, v in values.items()}
+        shown = {n: f"{v:{sign}.9g}{unit}" for n, v in values.items()}
         same = set(shown.values())
         told.append(
             f"{name} " + (same.pop() if len(same) == 1 else ", ".join(f"{n} {v}" for n, v in shown.items()))

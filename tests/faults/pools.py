@@ -15,7 +15,9 @@ ZONES = ("eu", "us", "ap")
 def nodes(
     count: int, stakes: Sequence[float] | None = None, groups: Mapping[str, int] | None = None
 ) -> tuple[NodeInfo, ...]:
-    """``count`` nodes n1… in zones dealt in turn; ``groups`` gives sizes in order (default: one group, ``miners``)."""
+    """``count`` nodes n1… in zones dealt in turn; ``groups`` gives sizes in order (default: one group,
+    ``miners``).
+    """
     group = [g for g, size in (groups or {"miners": count}).items() for _ in range(size)]
     return tuple(
         NodeInfo(

@@ -1,4 +1,6 @@
-"""What every fault promises: effects commute, ending one leaves the others, units are independent of each other."""
+"""What every fault promises: effects commute, ending one leaves the others, units are independent of each
+other.
+"""
 
 import pytest
 from hypothesis import given, settings

@@ -98,9 +98,17 @@ def test_a_choice_without_draws_still_shifts_by_a_fixed_offset():
 
 @pytest.mark.parametrize(
     "written",
-    [{"of": "n1"}, {"strobe": "200ms"}, {"every": "100ms", "offset": "+1s"}, {"strobe": "200ms", "every": "0s"},
-     {"strobe": "200ms", "every": "1 layer"}, {"offset": "30s"}, {"freeze": False}, "n1"],
-)  # fmt: skip
+    [
+        {"of": "n1"},
+        {"strobe": "200ms"},
+        {"every": "100ms", "offset": "+1s"},
+        {"strobe": "200ms", "every": "0s"},
+        {"strobe": "200ms", "every": "1 layer"},
+        {"offset": "30s"},
+        {"freeze": False},
+        "n1",
+    ],
+)
 def test_clock_errors_that_make_no_sense_are_refused(written):
     with pytest.raises(ValidationError):
         fault("clock", written)

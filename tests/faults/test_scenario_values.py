@@ -51,9 +51,19 @@ def test_what_is_no_duration_is_refused(value, said):
 
 @pytest.mark.parametrize(
     "text",
-    ["10s", "split", "split.2", "split + 5s", "end of split - 10s", "end of split.3 + 1m", "next epoch", "next epoch - 2 layers",
-     "epoch 3", "epoch 6 + 1 layer"],
-)  # fmt: skip
+    [
+        "10s",
+        "split",
+        "split.2",
+        "split + 5s",
+        "end of split - 10s",
+        "end of split.3 + 1m",
+        "next epoch",
+        "next epoch - 2 layers",
+        "epoch 3",
+        "epoch 6 + 1 layer",
+    ],
+)
 def test_moments_come_back_as_written(text):
     assert str(f.parse_moment(text)) == text
     assert re.fullmatch(f.MOMENT, text)

@@ -90,12 +90,26 @@ def test_one_of_one_may_be_picked():
 @pytest.mark.parametrize(
     ("amount", "size", "quorum", "expected"),
     [
-        ("minority", 9, 2 / 3, 4), ("minority", 10, 2 / 3, 4), ("majority", 9, 2 / 3, 5), ("majority", 10, 2 / 3, 6),
-        ("f", 4, 2 / 3, 1), ("f", 3, 2 / 3, 0), ("f", 6, 2 / 3, 1), ("f", 7, 2 / 3, 2), ("f+1", 7, 2 / 3, 3), ("f", 9, 2 / 3, 2),
-        ("f", 5, 0.5, 2), ("f", 4, 0.5, 1), ("f+1", 5, 0.5, 3), ("30%", 10, 2 / 3, 3), ("25%", 10, 2 / 3, 3), ("24%", 10, 2 / 3, 2),
-        ("33.3%", 3, 2 / 3, 1), ("3", 9, 2 / 3, 3),
+        ("minority", 9, 2 / 3, 4),
+        ("minority", 10, 2 / 3, 4),
+        ("majority", 9, 2 / 3, 5),
+        ("majority", 10, 2 / 3, 6),
+        ("f", 4, 2 / 3, 1),
+        ("f", 3, 2 / 3, 0),
+        ("f", 6, 2 / 3, 1),
+        ("f", 7, 2 / 3, 2),
+        ("f+1", 7, 2 / 3, 3),
+        ("f", 9, 2 / 3, 2),
+        ("f", 5, 0.5, 2),
+        ("f", 4, 0.5, 1),
+        ("f+1", 5, 0.5, 3),
+        ("30%", 10, 2 / 3, 3),
+        ("25%", 10, 2 / 3, 3),
+        ("24%", 10, 2 / 3, 2),
+        ("33.3%", 3, 2 / 3, 1),
+        ("3", 9, 2 / 3, 3),
     ],
-)  # fmt: skip
+)
 def test_amounts(amount, size, quorum, expected):
     assert how_many(parse_amount(int(amount) if amount.isdigit() else amount), size, quorum) == expected
 

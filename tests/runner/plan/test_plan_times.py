@@ -45,11 +45,17 @@ def test_an_event_starts_where_the_scenario_says_whatever_lasts_how_long():
 @pytest.mark.parametrize(
     ("moment", "genesis", "expected"),
     [
-        ("next epoch", -50, 10), ("next epoch", -60, 0), ("next epoch", -61, 59), ("next epoch - 2 layers", -50, 40),
-        ("next epoch - 2 layers", -10, 20), ("next epoch + 5s", -58, 7), ("epoch 3", -50, 130), ("epoch 3 + 1 layer", -50, 145),
+        ("next epoch", -50, 10),
+        ("next epoch", -60, 0),
+        ("next epoch", -61, 59),
+        ("next epoch - 2 layers", -50, 40),
+        ("next epoch - 2 layers", -10, 20),
+        ("next epoch + 5s", -58, 7),
+        ("epoch 3", -50, 130),
+        ("epoch 3 + 1 layer", -50, 145),
         ("next epoch", 30, 30),
     ],
-)  # fmt: skip
+)
 def test_boundaries_of_protocol_time(moment, genesis, expected):
     assert boundary(parse_moment(moment), {"layer": 15, "epoch": 60}, genesis) == expected
 
