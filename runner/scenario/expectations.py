@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from faults.fields import NAME, Duration, DurationField, NamesField, Values, shown
+from faults.fields import NAME, Duration, DurationField, NamesField, shown
 from runner.predicates.share import PercentField
 from runner.scenario.mentions import Context, collect
 from runner.scenario.model import Abort, Expectation
 from runner.scenario.predicates import read_that
 from runner.scenario.problems import Loc, misspelt
-from runner.scenario.reading import fill, keys_of
+from runner.scenario.reading import Fields, fill, keys_of
 from runner.scenario.steps import NameField, ThatField
 
 Phase = Literal["before", "during", "after", "always"]
@@ -27,7 +27,7 @@ PHASES: tuple[Phase, ...] = ("before", "during", "after", "always")
 StepReference = Annotated[str, Field(pattern=rf"^{NAME}(?:\.\d+)?$")]
 
 
-class ExpectationFields(Values):
+class ExpectationFields(Fields):
     """An expectation: exactly one phase, what must hold (``that``), and how patiently."""
 
     before: Literal["faults"] | None = None
@@ -45,7 +45,7 @@ class ExpectationFields(Values):
 _KEYS = keys_of(ExpectationFields)
 
 
-class AbortFields(Values):
+class AbortFields(Fields):
     """When to heal at once and end the trial."""
 
     when: ThatField

@@ -15,13 +15,13 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from faults.fields import Duration, DurationField, NamesField, Targets, Values, shown
+from faults.fields import Duration, DurationField, NamesField, Targets, shown
 from runner.scenario import later
 from runner.scenario.mentions import Context, collect
 from runner.scenario.model import Group, Ready
 from runner.scenario.parameters import listed, plain
 from runner.scenario.problems import Loc, misspelt, nearest_or_all
-from runner.scenario.reading import fill, keys_of
+from runner.scenario.reading import Fields, fill, keys_of
 from runner.scenario.steps import NameField
 from runner.scenario.words import PortField, Word, as_words
 
@@ -29,7 +29,7 @@ MAX_NODES = 10_000
 _WORDS = ("run", "env", "files", "lists", "version", "bugs_path")
 
 
-class ReadyFields(Values):
+class ReadyFields(Fields):
     """When a node counts as started: one of a port that listens, a URL that answers, a line in its log."""
 
     port: PortField | None = None
@@ -38,13 +38,13 @@ class ReadyFields(Values):
     within: DurationField = Duration(60)
 
 
-class ListFields(Targets):
+class ListFields(Fields, Targets):
     """A comma-joined list for commands: one part for each node it is ``of``."""
 
     each: Annotated[Word, Field(min_length=1)]
 
 
-class GroupFields(Values):
+class GroupFields(Fields):
     """A group of nodes: how many, what they run or use, what they are given."""
 
     short: ClassVar[str | None] = None

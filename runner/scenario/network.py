@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from faults.fields import Duration, DurationField, Targets, Values, as_list
+from faults.fields import Duration, DurationField, Targets, as_list
 from runner.predicates.bounds import COUNTED_FACTS, GRAPH_FACTS
 from runner.scenario import later
 from runner.scenario.groups import Grouped, GroupFields, read_groups
@@ -21,7 +21,7 @@ from runner.scenario.mentions import Context, collect
 from runner.scenario.model import Group, Network, Observe, Setup
 from runner.scenario.parameters import listed
 from runner.scenario.problems import Loc, misspelt, near, nearest_or_all
-from runner.scenario.reading import fill
+from runner.scenario.reading import Fields, fill
 from runner.scenario.words import FactName, PortField, Word, as_words
 
 DRIVERS = ("local",)
@@ -33,7 +33,7 @@ COUNTED_FROM = frozenset({"height", "head", "finalized"})
 """Facts that others are counted from."""
 
 
-class SetupFields(Targets):
+class SetupFields(Fields, Targets):
     """One thing done before the first start: a command (``run``, its output kept under ``save``) or a copy
     (``copy`` to ``to``).
     """
@@ -44,7 +44,7 @@ class SetupFields(Targets):
     to: Word | None = None
 
 
-class ObserveFields(Values):
+class ObserveFields(Fields):
     """How facts are asked for: a preset (``use``), or a path (``http``) and where each fact stands in the
     JSON answer.
     """
@@ -62,7 +62,7 @@ class ObserveFields(Values):
         return {"use": value} if isinstance(value, str) else value
 
 
-class NetworkFields(Values):
+class NetworkFields(Fields):
     """Where nodes live and what they are."""
 
     driver: Literal["local"]
@@ -189,7 +189,7 @@ def _units(raw: Any, loc: Loc, groups: tuple[Grouped, ...], context: Context) ->
     return units
 
 
-class _UnitFields(Values):
+class _UnitFields(Fields):
     units: dict[Annotated[str, Field(pattern=r"^[a-z][a-z_]+$")], DurationField]
 
 

@@ -19,14 +19,14 @@ from runner.scenario import later
 from runner.scenario.mentions import Context, collect
 from runner.scenario.model import All, Is, Named, Not, That
 from runner.scenario.problems import Loc, nearest_or_all
-from runner.scenario.reading import fill
+from runner.scenario.reading import Fields, fill
 
 MAX_LEAVES = 1000
 _BARE = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _COMPARES = re.compile(r".*(?:[<>]=?|[=!]=)")
 
 
-class IsFields(Targets):
+class IsFields(Fields, Targets):
     """The fields of ``{is: BOUND, targets, share}``."""
 
     is_: BoundField = Field(alias="is")

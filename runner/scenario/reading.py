@@ -11,12 +11,19 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from faults.fields import shown
+from faults.fields import Values, shown
 from runner.scenario.problems import Loc, Report, misspelt, near, nearest_or_all
 
 Model = TypeVar("Model", bound=BaseModel)
+
+
+class Fields(Values):
+    """Base of the mappings of the language; built when first needed, since one file needs few of them."""
+
+    model_config = ConfigDict(defer_build=True)
+
 
 LEGACY = re.compile(r"(?:yes|no|on|off|y|n)\Z", re.IGNORECASE)
 _EXPECTED = {

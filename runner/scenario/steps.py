@@ -17,7 +17,6 @@ from faults.fields import (
     Duration,
     DurationField,
     MomentField,
-    Values,
     parse_duration,
     parse_moment,
     problem,
@@ -27,7 +26,7 @@ from runner.scenario.mentions import Context, collect
 from runner.scenario.model import Flap, Repeat, Roll, Spread, Step, That
 from runner.scenario.predicates import read_that
 from runner.scenario.problems import Loc, misspelt, nearest_or_all
-from runner.scenario.reading import fill, keys_of
+from runner.scenario.reading import Fields, fill, keys_of
 
 NAME = r"[a-z][a-z0-9_-]*"
 NameField = Annotated[str, Field(pattern=f"^{NAME}$")]
@@ -56,7 +55,7 @@ LastingField = Annotated[
 StartField = Annotated[MomentField, BeforeValidator(_moment)]
 
 
-class Modifier(Values):
+class Modifier(Fields):
     """A part of a step that has a short form."""
 
     short: ClassVar[str | None] = None
@@ -93,7 +92,7 @@ class FlapFields(Modifier):
     for_: DurationField | None = Field(default=None, alias="for")
 
 
-class RepeatFields(Values):
+class RepeatFields(Fields):
     """Trials, one ``every`` so often; ``redraw: true`` chooses anew each time."""
 
     times: Annotated[int, Field(ge=1, le=1000)]
@@ -101,7 +100,7 @@ class RepeatFields(Values):
     redraw: bool = False
 
 
-class StepFields(Values):
+class StepFields(Fields):
     """What any step may carry beside its fault."""
 
     name: NameField | None = None

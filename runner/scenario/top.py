@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from faults.fields import NUMBER, DurationField, Values, problem, shown
+from faults.fields import NUMBER, DurationField, problem, shown
+from runner.scenario.reading import Fields
 
 TOP_KEYS = (
     "seatrial",
@@ -36,7 +37,7 @@ def _percent(value: Any) -> float:
     raise problem("percent", "{v} is not a share of the nodes: write 40%", v=shown(value))
 
 
-class LimitFields(Values):
+class LimitFields(Fields):
     """What a run must not exceed."""
 
     hit: (
@@ -52,7 +53,7 @@ class LimitFields(Values):
     lose_quorum: bool = False
 
 
-class TopFields(Values):
+class TopFields(Fields):
     """The plain fields of the top level."""
 
     name: Annotated[str, Field(pattern=f"^{_TITLE}$")] | None = None
