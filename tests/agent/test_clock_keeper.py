@@ -373,6 +373,8 @@ def test_a_debugged_process_is_refused_by_the_name_of_its_debugger(keeper: Keepe
 def test_nonsense_is_refused_and_the_keeper_lives_on(keeper: Keeper) -> None:
     with pytest.raises(Refusal, match="no field 'offset'"):
         keeper.set("a", 1, {"offset": 3})
+    with pytest.raises(Refusal, match="a shares the agent's own network namespace"):
+        keeper.set("a", os.stat("/proc/self/ns/net").st_ino, {"offset_ns": 3})
     assert keeper.set("a", 1, {"offset_ns": 3})["pids"] == []
     assert keeper.measure("nobody") == []
     assert keeper.adopt("a", 2**22 - 1, {"offset_ns": 3})["problems"]

@@ -236,7 +236,7 @@ class Follower:
         )
 
     def _patiently(self) -> Iterator[int]:
-        """Counts attempts until patience ends; in between whatever is traced may run, and its stops are answered.
+        """Counts attempts until patience ends; in between all that is traced may run.
 
         A thread that gets many signals would otherwise never leave the place where the first one met it.
         """

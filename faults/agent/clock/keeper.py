@@ -49,6 +49,7 @@ class Service:
         self._nodes: dict[str, Node] = {}
         self._census: dict[int, list[int]] = {}
         self._glanced = 0.0
+        self._home = _namespace(os.getpid())
         self._never = {os.getpid(), os.getppid(), self._mirror.pid if self._mirror else 0}
 
     # -- requests
@@ -59,6 +60,8 @@ class Service:
         known.inode = inode
         if line is None:
             return self._release(known)
+        if inode == self._home:
+            raise Refusal(f"{node} shares the agent's own network namespace, and cannot be told from it")
         follower, tracer = self._following(known, line)
         problems = tracer.call(partial(_each, follower.processes, partial(follower.update, line=line)))
         for attempt in range(_ROUNDS):
@@ -76,7 +79,8 @@ class Service:
     def adopt(self, node: str, pid: int, line: Line) -> dict[str, Any]:
         """Trace and patch one process, which waits before its exec."""
         known = self._nodes.setdefault(node, Node())
-        known.inode = known.inode or _namespace(pid)
+        where = _namespace(pid)
+        known.inode = known.inode or (where if where != self._home else 0)
         follower, tracer = self._following(known, line)
         problems = tracer.call(partial(_each, [pid], follower.take))
         if pid not in follower.processes and not problems:
@@ -102,6 +106,12 @@ class Service:
             problems += result["problems"]
             pids += result["pids"]
         return {"pids": pids, "offset_ns": [], "problems": problems, "restored": not problems}
+
+    def end(self) -> None:
+        """Restore everything, and end the mirror."""
+        self.close()
+        if self._mirror:
+            self._mirror.end()
 
     # -- stops
 
@@ -287,7 +297,7 @@ def run(requests: socket.socket, parent: int) -> None:
     except (BrokenPipeError, ConnectionResetError):
         pass
     finally:
-        service.close()
+        service.end()
 
 
 def _serve(service: Service, row: bytes) -> dict[str, Any]:
