@@ -142,7 +142,7 @@ class Memory:
     def _points(self, t: float, node: str, name: str, points: list[Point], tip: Point | None) -> None:
         ledger = self.ledgers.setdefault(name, Ledger())
         before = ledger.tip.get(node)
-        if before and tip and abs(tip[0] - before[0]) > 1 and len(points) == 1:
+        if before and tip and tip[0] - before[0] > 1 and len(points) == 1:
             # The heights between were not seen: whether it is still the same chain cannot be told.
             ledger.forget(node)
         replaced = ledger.add(t, node, points)

@@ -145,7 +145,8 @@ def grouped(reasons: Mapping[str, str], most: int = 4) -> str:
     by_reason: dict[str, list[str]] = {}
     for node, reason in reasons.items():
         by_reason.setdefault(reason, []).append(node)
-    parts = [f"{names(members)} {reason}" for reason, members in list(by_reason.items())[:most]]
+    # The words after a colon are the same for one and for many, so that they can be looked for.
+    parts = [f"{names(m)}{':' if len(m) > 1 else ''} {r}" for r, m in list(by_reason.items())[:most]]
     if len(by_reason) > most:
         parts.append(f"and {sum(map(len, list(by_reason.values())[most:]))} more")
     return "; ".join(parts)
