@@ -74,8 +74,7 @@ def _timeline(scene: Scene, now: float, width: int, paint: Paint) -> list[str]:
         return []
     zero = scene.zero
     last = max([now, *(s["end"] if s.get("end") is not None else s["start"] + 5 for s in steps)])
-    closes = [row["closes"] for row in scene.standing if row.get("closes") is not None]
-    until = max([last + 1, *closes])
+    until = max(last + 1, scene.until or 0.0)
     wide = min(max(len(str(s["trial"])) for s in steps), 16)
     columns = width - wide - 4
     scale = columns / max(until - zero, 1e-9)

@@ -84,6 +84,8 @@ class Scene:
     overlay: tuple[tuple[str, str], ...] | None = None
     standing: Sequence[Mapping[str, Any]] = ()
     """What the judge says of each expectation now (see ``live``)."""
+    until: float | None = None
+    """When the last window that is known will close."""
     healing: bool = False
     ended: Event | None = None
     _components: list[list[str]] | None = None
@@ -165,6 +167,7 @@ class Scene:
 
     def _on_standing(self, event: Event) -> None:
         self.standing = event.get("expectations", ())
+        self.until = event.get("until")
 
     def _on_heal(self, event: Event) -> None:
         self.healing = True

@@ -1,8 +1,8 @@
 """How each expectation stands while a run goes on, as rows for the live view and the progress lines.
 
-A row is ``{"name", "answer": held|violated|unknown, "reason", "settled": bool, "told": bool, "closes": instant
-or None, "recovery_s"}``; instants are on the run's clock. The judging itself is ``runner.judge.live``; here its
-answers become what people are told.
+A row is ``{"name", "answer": held|violated|unknown, "reason", "settled": bool, "told": bool,
+"closes": instant or None, "recovery_s"}``; instants are on the run's clock. The judging itself is done in
+``runner.judge.live``; here its answers become what people are told.
 """
 
 from __future__ import annotations
@@ -39,7 +39,15 @@ class Standing:
             return None
         self._asked = event["t"]
         rows = [self._row(p, event["t"]) for p in self._watch.pending(event["t"]) if p.state != "waits"]
-        return {"t": event["t"], "event": "standing", "expectations": rows}
+        return {"t": event["t"], "event": "standing", "expectations": rows, "until": self._until()}
+
+    def _until(self) -> float | None:
+        """When the last window that is known will close, so that a timeline can be drawn to its end."""
+        from runner.judge.frames import HOLD_S
+
+        ends = [t.end for t in self._watch.history.trials.values() if t.end is not None]
+        longest = max((w + (HOLD_S if h is None else h) for w, h in self._length.values()), default=0.0)
+        return max(ends) + longest if ends else None
 
     def _row(self, pending: Pending, now: float) -> dict[str, Any]:
         settled = pending.phase == "after" and pending.state in ("held", "closed")

@@ -158,7 +158,8 @@ def recovery_words(value: Any) -> str:
             for key, v in value.items()
             if key.endswith("_s") and isinstance(v, int | float)
         ]
-        return " / ".join(parts) if parts else "–"
+        values = {v for v in value.values() if isinstance(v, int | float)}
+        return length(values.pop()) if len(values) == 1 else " / ".join(parts) or "–"
     return length(value) if isinstance(value, int | float) else "–"
 
 
@@ -221,8 +222,8 @@ def counts(verdicts: Sequence[Verdict | None]) -> str:
     text = f"{count(len(verdicts), 'run')}: {', '.join(tally)}"
     times = [t for v in verdicts if v and (t := slowest_recovery(v)) is not None]
     if times:
-        low, middle, high = min(times), statistics.median(times), max(times)
-        text += f"\n  recovered after {length(low)} / {length(middle)} / {length(high)} (least / median / most)"
+        three = [length(t) for t in (min(times), statistics.median(times), max(times))]
+        text += f"\n  recovered after {' / '.join(three)} (least / median / most)"
     return text
 
 

@@ -36,7 +36,9 @@ def step(t, trial, kind, targets, start, end, claims, **more):
 
 def model(at, state, key, late=0.001):
     t = ZERO + at
-    return event(t + 0.02, "model", state=state, asked=t, at=t + late, done=t + 2 * late, key=key, problems=[])
+    return event(
+        t + 0.02, "model", state=state, asked=t, at=t + late, done=t + 2 * late, key=key, problems=[]
+    )
 
 
 def sample(at, n, heights, *, silent=(), graph=None, key=False):
@@ -100,33 +102,86 @@ def written():
         model(28.0, {**down, **skew}, "c3"),
         event(ZERO + 28.004, "exited", node="n2", pid=101, code=-9, expected=True),
         event(ZERO + 28.005, "down", node="n2", gone=[101], leaked_s=0.004),
-        event(ZERO + 28.006, "clock", node="n5", pids=[104], offset_ns=[[104, 30_000_000_000]],
-              expected_ns=30_000_000_000, restored=False, problems=[]),
-        sample(28.5, 5, {"n1": 28, "n3": 28, "n4": 28}, silent=("n2", "n5"), graph=[e for e in RING if "n2" not in e]),
+        event(
+            ZERO + 28.006,
+            "clock",
+            node="n5",
+            pids=[104],
+            offset_ns=[[104, 30_000_000_000]],
+            expected_ns=30_000_000_000,
+            restored=False,
+            problems=[],
+        ),
+        sample(
+            28.5,
+            5,
+            {"n1": 28, "n3": 28, "n4": 28},
+            silent=("n2", "n5"),
+            graph=[e for e in RING if "n2" not in e],
+        ),
         model(32.0, {}, "c4"),
-        event(ZERO + 32.01, "clock", node="n5", pids=[104], offset_ns=[[104, 3]], expected_ns=0, restored=True,
-              problems=[]),
+        event(
+            ZERO + 32.01,
+            "clock",
+            node="n5",
+            pids=[104],
+            offset_ns=[[104, 3]],
+            expected_ns=0,
+            restored=True,
+            problems=[],
+        ),
         event(ZERO + 32.02, "started", node="n2", pid=120, why="heal"),
         answering(34.0, 6, 33, RING),
         event(ZERO + 36.0, "heal", why="plan"),
         event(ZERO + 37.0, "healed", left=[]),
         event(ZERO + 37.0, "end", why="plan", detail="", kept=False),
-    ]  # fmt: skip
+    ]
 
 
 def judged():
     """The verdict of the run: held."""
 
     def row(name, phase, of="", **more):
-        return {"name": name, "phase": phase, "of": of, "verdict": "held", "reason": "held in every sample",
-                "within_s": None, "recovery_s": None, "flow_s": None, "bound_distance": None, "nodes": {},
-                "stages": {}, **more}  # fmt: skip
+        return {
+            "name": name,
+            "phase": phase,
+            "of": of,
+            "verdict": "held",
+            "reason": "held in every sample",
+            "within_s": None,
+            "recovery_s": None,
+            "flow_s": None,
+            "bound_distance": None,
+            "nodes": {},
+            "stages": {},
+            **more,
+        }
 
     def fault(name, kind, targets, start, effective, end, healed, leak):
-        spans = [{"started_s": start, "effective_s": effective, "ended_s": end, "healed_s": healed, "leaked_s": leak}]
-        seen = [{"what": "it took effect", "expected": "all", "seen": "all", "at_s": effective, "agrees": True}]
-        return {"name": name, "kind": kind, "targets": targets, "intervals": spans, "ended_by": "plan",
-                "effective": True, "healed": True, "evidence": seen, "permanent": False, "reason": ""}  # fmt: skip
+        spans = [
+            {
+                "started_s": start,
+                "effective_s": effective,
+                "ended_s": end,
+                "healed_s": healed,
+                "leaked_s": leak,
+            }
+        ]
+        seen = [
+            {"what": "it took effect", "expected": "all", "seen": "all", "at_s": effective, "agrees": True}
+        ]
+        return {
+            "name": name,
+            "kind": kind,
+            "targets": targets,
+            "intervals": spans,
+            "ended_by": "plan",
+            "effective": True,
+            "healed": True,
+            "evidence": seen,
+            "permanent": False,
+            "reason": "",
+        }
 
     return {
         "seatrial": "0.1.0",
@@ -158,9 +213,13 @@ def failed():
     """The same run, violated in one expectation, another unknown, one fault disproved, one left behind."""
     verdict = copy.deepcopy(judged())
     verdict.update(verdict="violated", exit_code=1)
-    verdict["reasons"] = ["after-split: n4 and n5 were not in the component of n1 within 15 s (graph: overlay)"]
+    verdict["reasons"] = [
+        "after-split: n4 and n5 were not in the component of n1 within 15 s (graph: overlay)"
+    ]
     split, crash = verdict["expectations"][2:4]
-    split.update(verdict="violated", reason="2 of 6 nodes are apart: n4, n5 <&> \x1b[31mred\x07", recovery_s=None)
+    split.update(
+        verdict="violated", reason="2 of 6 nodes are apart: n4, n5 <&> \x1b[31mred\x07", recovery_s=None
+    )
     split["nodes"] = {"n4": {"verdict": "violated", "reason": "no connection", "recovery_s": None}}
     crash.update(verdict="unknown", reason="'crash' lacks evidence", recovery_s=None)
     verdict["faults"][1].update(effective=False, reason="n2 still answered at +29.1 s")

@@ -80,7 +80,9 @@ def test_comes_and_goes(run, monkeypatch):
                 view.feed(e)
             view._live.refresh()
         stream.flush()
-        text = os.read(reading, 1 << 20).decode()
+        text = ""
+        while "\x1b[?25h" not in text:
+            text += os.read(reading, 1 << 16).decode()
     os.close(reading)
     assert "halves" in text
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1, "the cursor is hidden and shown again"

@@ -55,21 +55,38 @@ def test_setup_is_heard_of_now_and_then_only():
     [
         (event(9, "exited", node="n3", pid=1, code=-11, expected=False), "n3 ended by itself, by signal 11"),
         (event(9, "exited", node="n3", pid=1, code=3, expected=False), "n3 ended by itself, with code 3"),
-        (event(9, "lapsed", what="cuts", node=None, **{"from": 8.0, "to": None}, detail="rules gone"), "lapsed: cuts"),
+        (
+            event(9, "lapsed", what="cuts", node=None, **{"from": 8.0, "to": None}, detail="rules gone"),
+            "lapsed: cuts",
+        ),
         (event(9, "trigger", step="late", when="x", met=False), "late: its condition was not met in time"),
         (event(9, "heal", why="interrupt"), "healing everything (interrupt)"),
         (event(9, "healed", left=["qdisc on eth0"]), "NOT HEALED: qdisc on eth0"),
-        (event(9, "end", why="error", detail="the agent ended", kept=False), "ended early (error): the agent ended"),
+        (
+            event(9, "end", why="error", detail="the agent ended", kept=False),
+            "ended early (error): the agent ended",
+        ),
         (event(9, "missed", why="eye gone"), "a sample was missed: eye gone"),
         (event(9, "kept", verdict="violated", reasons=["because"]), "verdict: violated"),
         (event(9, "log", node="n1", pattern="panic", text="panic: \x1b[31mx"), "n1: panic: [31mx"),
         (
-            event(9, "standing", expectations=[{"name": "after-split", "answer": "held", "settled": True,
-                                                "reason": "", "recovery_s": 2.4}]),
+            event(
+                9,
+                "standing",
+                expectations=[
+                    {
+                        "name": "after-split",
+                        "answer": "held",
+                        "settled": True,
+                        "reason": "",
+                        "recovery_s": 2.4,
+                    }
+                ],
+            ),
             "after-split held: recovered after 2.4 s",
         ),
     ],
-)  # fmt: skip
+)
 def test_notable_events(given, said):
     assert said in "\n".join(told([given]))
 
