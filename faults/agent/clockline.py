@@ -68,9 +68,9 @@ def error_at(clock: Mapping[str, Any], t: float) -> float:
     frozen = clock.get("frozen_since")
     at = t if frozen is None else min(t, float(frozen))
     error = float(clock.get("offset_s") or 0.0)
-    error += sum((at - since) * ppm * 1e-6 for since, ppm in clock.get("drifts") or ())
+    error += sum(max(0.0, at - since) * ppm * 1e-6 for since, ppm in clock.get("drifts") or ())
     for since, amplitude, half in clock.get("strobes") or ():
-        if int(abs(at - since) // half) % 2:
+        if int(max(0.0, at - since) / half + 1e-9) % 2:
             error += amplitude
     return float(error - (t - at))
 

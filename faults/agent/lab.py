@@ -1,8 +1,8 @@
 """The lab: one network namespace for each node, all joined by the *switch*, the namespace of the agent.
 
 It is routed, not bridged. Every node has one address of its own (a /32), one interface, a default route to a
-gateway that is a permanent neighbour, and a loopback; the switch has a route and a neighbour for each. So there
-is no ARP to lose, no limit on ports, and the cuts in the switch see every packet between nodes exactly once.
+gateway that is a permanent neighbour, and a loopback; the switch has a route and a neighbour for each. So
+there is no ARP to lose, no limit on ports, and the cuts in the switch see every packet between nodes once.
 IPv6 is switched off in all of it: a cut that leaves another way open would be none. Namespaces are held by
 file descriptor; nothing is left on disk, and all is gone when the last process that holds them ends.
 """
@@ -70,7 +70,7 @@ class Lab:
         # What is made after this gets a small table of its own: a dump of its sockets is ten times faster.
         _sysctl("ipv4/tcp_child_ehash_entries", "64")
         _sysctl("ipv4/ip_forward", "1")
-        # With an address of its own the switch can talk to nodes, past all cuts: those are for what it forwards.
+        # With an address of its own the switch can talk to nodes, past all cuts: it forwards nothing then.
         self._netlink.transact([netlink.link_up(1), netlink.address(1, _GATEWAY, 32)])
 
     def add(self, count: int) -> list[Place]:

@@ -18,6 +18,8 @@ from faults.agent.loop import Loop
 from faults.agent.node import PAUSED, Emit, Node
 from faults.agent.spawn import Child, Stdio, result_of, spawn
 
+_ON_ITS_WAY_S = 0.0005
+
 Ready = Callable[[Node, int | None, str | None], None]
 """Called once: with a pid when it runs, with an error, or with neither where it is not wanted any more."""
 
@@ -153,10 +155,19 @@ class Starter:
     def _pass(self, node: Node, pid: int, gate: int | None, then: Callable[[], None]) -> None:
         if gate is None:
             then()
+        elif not node.unwanted and not self._is_inside(node, pid):
+            self._loop.after(_ON_ITS_WAY_S, partial(self._pass, node, pid, gate, then))
         elif not node.unwanted and self._holder.holds(node.name):
             self._holder.adopt(node.name, pid, partial(self._open, node, pid, gate, then))
         else:
             self._open(node, pid, gate, then)
+
+    def _is_inside(self, node: Node, pid: int) -> bool:
+        """Whether the process has come to its namespace (or is gone): before that it is nobody's member."""
+        try:
+            return node.pid != pid or os.stat(f"/proc/{pid}/ns/net").st_ino == node.place.inode
+        except OSError:
+            return True
 
     def _open(self, node: Node, pid: int, gate: int, then: Callable[[], None]) -> None:
         """Let the process go on, stopped if it shall be paused.

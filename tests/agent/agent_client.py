@@ -55,10 +55,10 @@ class Agent:
         self.process.stdin.flush()
         return self._next
 
-    def ask(self, do: str, *, within: float = 15.0, **fields: Any) -> Any:
+    def ask(self, do: str, *, patience: float = 15.0, **fields: Any) -> Any:
         """Send a request and wait for its result; raises Refused for an error."""
         number = self.send(do, **fields)
-        self._until(lambda: number in self._replies, within, f"a reply to {do}")
+        self._until(lambda: number in self._replies, patience, f"a reply to {do}")
         reply = self._replies.pop(number)
         if "error" in reply:
             raise Refused(reply["error"], reply["kind"])
