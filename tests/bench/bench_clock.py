@@ -87,13 +87,14 @@ def execs(keeper: Keeper) -> None:
     """What following costs a shell that does nothing but run programs."""
     node = start(["sh", "-c", "while read x; do for i in $(seq 100); do /bin/true; done; echo done; done"])
     try:
-        took = []
-        for line in (None, {"offset_ns": HOUR}):
-            keeper.set("a", node.inode, line)
-            begin = time.perf_counter()
-            node.say("x\n")
-            node.line()
-            took.append((time.perf_counter() - begin) / 100)
+        took = [1e9, 1e9]
+        for _ in range(5):  # in turn, and the least of each: whatever else the machine does hits both
+            for i, line in enumerate((None, {"offset_ns": HOUR})):
+                keeper.set("a", node.inode, line)
+                begin = time.perf_counter()
+                node.say("x\n")
+                node.line()
+                took[i] = min(took[i], (time.perf_counter() - begin) / 100)
         print(f"{'fork + exec (baseline)':32} {took[0] * 1e3:8.2f} ms")
         print(f"{'fork + exec, followed':32} {took[1] * 1e3:8.2f} ms  × {took[1] / took[0]:.2f}")
     finally:
