@@ -75,8 +75,10 @@ def _load_folder(folder: str) -> dict[str, Bug]:
             fresh = {name: one for name, one in _declared.items() if name not in before}
             if not fresh:
                 raise BadConfig("it declares no bug")
-        except Exception as why:  # a stranger's file may fail in any way
-            raise BadConfig(f"bugs_path: {file}: {type(why).__name__}: {why}") from None
+        except (Exception, SystemExit) as why:  # a stranger's file may fail in any way
+            kind = "" if isinstance(why, BadConfig) else f"{type(why).__name__}: "
+            text = f"bugs_path: {file}: {kind}{why}"
+            raise BadConfig(" ".join(text.split())) from None
         finally:
             _declared.clear()
             _declared.update(before)
@@ -104,8 +106,8 @@ def build(config: Config) -> type[Core]:
     if not config.bugs:
         return Core
     known = catalogue(config.bugs_path)
-    unknown = [name for name in config.bugs if name not in known]
-    if unknown:
-        raise BadConfig(f"there is no bug {', '.join(unknown)}; known are {', '.join(known)}")
+    for name in config.bugs:
+        if name not in known:
+            raise BadConfig(f"there is no bug {name!r}; known are {', '.join(known)}")
     bases = tuple(dict.fromkeys(known[name].core for name in config.bugs))
     return bases[0] if len(bases) == 1 else type("BuggyCore", bases, {})
