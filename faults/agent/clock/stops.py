@@ -49,7 +49,8 @@ _NEAR = 1024  # bytes of stack that a function of the vDSO uses at most
 _EINTR, _NO_CALL = (1 << 64) - errno.EINTR, (1 << 64) - 1
 # Calls that a stop ends with EINTR, and that have done nothing when they say so (others the kernel resumes):
 # read, write, readv, writev, accept, accept4, sendto, recvfrom, sendmsg, recvmsg, recvmmsg, semop,
-# semtimedop, rt_sigtimedwait, io_getevents, io_pgetevents, io_uring_enter, epoll_wait, epoll_pwait, epoll_pwait2.
+# semtimedop, rt_sigtimedwait, io_getevents, io_pgetevents, io_uring_enter, epoll_wait, epoll_pwait,
+# epoll_pwait2.
 _AGAIN = frozenset((0, 1, 19, 20, 43, 288, 44, 45, 46, 47, 299, 65, 220, 128, 208, 333, 426, 232, 281, 441))
 
 _libc = ctypes.CDLL(None, use_errno=True)
