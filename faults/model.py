@@ -82,7 +82,9 @@ class ClockCondition:
     def __add__(self, other: ClockCondition) -> ClockCondition:
         frozen = [f for f in (self.frozen_since, other.frozen_since) if f is not None]
         return ClockCondition(
-            self.offset_s + other.offset_s,
+            round(
+                self.offset_s + other.offset_s, 9
+            ),  # to the nanosecond, so that the order of sums is no matter
             tuple(sorted(self.drifts + other.drifts)),
             tuple(sorted(self.strobes + other.strobes)),
             min(frozen) if frozen else None,
@@ -176,9 +178,6 @@ class NetworkModel:
                 mask = _mask(at[n] for n in rule.targets if n in at)
                 for i in {at[n] for n in rule.sources if n in at}:
                     rows[i] |= mask
-        for i, block in enumerate(fine):
-            if len(block) == 1:
-                rows[i] &= ~(1 << i)
         groups = _twins([len(b) for b in fine], rows)
         first = [group[0] for group in groups]
         blocks = tuple(frozenset().union(*(fine[i] for i in group)) for group in groups)

@@ -109,8 +109,8 @@ def _empty_windows(plan: Plan) -> Iterator[str]:
             for window in trial_windows(plan, expectation):
                 if window.empty:
                     yield (
-                        f"{expectation.name}: 'within: {expectation.within}' leaves nothing of '{window.trial}', "
-                        f"whose heal begins at {window.closes_s:g}s: the expectation is never looked at"
+                        f"{expectation.name}: 'within: {expectation.within}' leaves nothing of "
+                        f"'{window.trial}', whose heal begins at {window.closes_s:g}s: it is never looked at"
                     )
 
 

@@ -51,7 +51,8 @@ def svg(plan: Plan) -> str:
 
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        f'width="{WIDTH}" height="{height}" role="img" aria-label={quoteattr("Plan of " + plan.scenario.name)}>',
+        f'width="{WIDTH}" height="{height}" role="img" '
+        f"aria-label={quoteattr('Plan of ' + plan.scenario.name)}>",
         f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         f'<text x="12" y="22" font-weight="600">{escape(plan.scenario.name)}</text>',

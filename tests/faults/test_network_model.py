@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faults.model import ClockCondition, NetworkModel, NodeStatus, Status
+from faults.model import ClockCondition, LinkCondition, NetworkModel, NodeStatus, Status
 
 NAMES = tuple(f"n{i}" for i in range(7))
 some = st.frozensets(st.sampled_from(NAMES), max_size=7)
@@ -124,6 +124,11 @@ def test_describing_and_reading_back_gives_the_same_network(cuts, status, clock)
     assert {n: again.status_of(n).status for n in NAMES} == {n: model.status_of(n).status for n in NAMES}
 
 
+def test_a_link_is_cut_if_any_condition_cuts_it():
+    whole, cut = LinkCondition(), LinkCondition(cut=True)
+    assert (whole | whole, whole | cut, cut | whole, cut | cut) == (whole, cut, cut, cut)
+
+
 def test_a_healthy_network_is_described_by_nothing():
     assert NetworkModel(NAMES).describe() == {}
     assert NetworkModel(NAMES).with_clock("n1", ClockCondition()).describe() == {}
@@ -154,6 +159,14 @@ def test_clock_errors_add_in_any_order(a, b, c):
     assert a + b == b + a
     assert (a + b) + c == a + (b + c)
     assert a + ClockCondition() == a
+
+
+@given(st.lists(st.integers(-(10**9), 10**9).map(lambda us: us / 1e6), max_size=6), st.randoms())
+def test_offsets_add_up_to_the_same_number_in_any_order(offsets, random):
+    other = list(offsets)
+    random.shuffle(other)
+    one, two = (sum(map(ClockCondition, some), ClockCondition()) for some in (offsets, other))
+    assert one == two
 
 
 @given(clocks, clocks, seconds)
