@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -87,12 +87,32 @@ def up(
         color=not no_color,
     )
     with showing(bare, color=not no_color, live=False) as listener:
-        outcome = engine(bare, options, listener)
+        outcome = engine(bare, options, _Up(listener))
     for problem in outcome.problems:
         console.note(clean(problem))
     if outcome.message:
         console.note(f"seatrial: {clean(outcome.message)}")
     raise typer.Exit(outcome.exit_code)
+
+
+class _Up:
+    """Passes events on; in place of the end of a trial, which is none, it says what is there."""
+
+    def __init__(self, listener: Callable[[Mapping[str, Any]], None]) -> None:
+        self._listener = listener
+        self._nodes: list[Mapping[str, Any]] = []
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "run":
+            self._nodes = event.get("nodes", [])
+        if event["event"] == "kept":
+            for node in self._nodes:
+                console.out(f"{node['name']}  {node.get('address', '')}")
+            console.note(
+                "the network is up until Ctrl-C or 'seatrial down'; see also 'seatrial inject' and 'exec'"
+            )
+        elif event["event"] != "end" or event.get("why") != "plan":
+            self._listener(event)
 
 
 def inject(

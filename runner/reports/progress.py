@@ -59,6 +59,7 @@ class Narrator:
     scene: Scene = field(default_factory=Scene)
     _through: dict[tuple[str, str], bool] = field(default_factory=dict)
     _proofs: list[_Proof] = field(default_factory=list)
+    _seen: dict[tuple[str, Any, bool], float] = field(default_factory=dict)
     _silent: set[str] = field(default_factory=set)
     _said: dict[str, str] = field(default_factory=dict)
     _swept: Mapping[str, Any] | None = None
@@ -126,14 +127,15 @@ class Narrator:
         lines = [self._line(f"{s['trial']}: {_what(s)}", "warn", at) for s in starts]
         lines += [self._line(f"{s['trial']} ends", "", at) for s in ends]
         for step in starts:
-            self._expect(step, began=True, at=at)
+            lines += self._expect(step, began=True, at=at)
         for step in ends:
             self._proofs = [p for p in self._proofs if p.trial != step["trial"]]
-            self._expect(step, began=False, at=at)
-        return lines
+            lines += self._expect(step, began=False, at=at)
+        return lines + [self._line(f"problem: {p}", "bad", at) for p in _listed(event.get("problems"))]
 
-    def _expect(self, step: Event, *, began: bool, at: float) -> None:
+    def _expect(self, step: Event, *, began: bool, at: float) -> list[Line]:
         """Note what must be seen before the step counts as in force, or as gone."""
+        lines: list[Line] = []
         for claim in step.get("claims", ()):
             if claim == "cut":
                 old, new = (self._before, self.scene.cuts) if began else (self.scene.cuts, self._before)
@@ -145,7 +147,14 @@ class Narrator:
             else:
                 continue
             if waits:
-                self._proofs.append(_Proof(str(step["trial"]), claim, len(waits), waits, began, at))
+                proof = _Proof(str(step["trial"]), claim, len(waits), waits, began, at)
+                self._proofs.append(proof)
+                # what is reported while a change is still being made stands in the journal before the change
+                for what in sorted(waits):
+                    seen = self._seen.get((claim, what, began), float("-inf"))
+                    if seen >= at - NEAR_S:
+                        lines += self._settle(claim, what, began=began, at=seen)
+        return lines
 
     def _still(self, claim: str, node: str) -> bool:
         """Whether another fault goes on holding the node in the same condition."""
@@ -154,6 +163,7 @@ class Narrator:
     def _settle(self, claim: str, what: Any, *, began: bool, at: float | None = None) -> list[Line]:
         """Tick off something seen; a line for each fault of which that was the last."""
         lines = []
+        self._seen[claim, what, began] = self.scene.now if at is None else at
         for proof in list(self._proofs):
             if proof.claim != claim or proof.began is not began or what not in proof.waits:
                 continue
@@ -178,7 +188,7 @@ class Narrator:
             "cut": f"{n} of {n} watched pairs pass",
             "down": f"{count(n, 'node')} started again",
             "paused": f"{count(n, 'node')} going on",
-            "clock": f"clocks of {count(n, 'node')} true again",
+            "clock": f"the true time on {count(n, 'node')}",
         }[proof.claim]
         return self._line(f"{proof.trial} healed (proved: {seen})", "", proof.since)
 
@@ -317,7 +327,15 @@ def _what(step: Event) -> str:
     sides = step.get("sides") or {}
     if sides:
         return f"{kind}: " + ", ".join(f"{side} = {names(of)}" for side, of in sides.items())
-    return f"{kind} {names(step.get('targets', ()))}"
+    drawn = "".join(f", {field} {_drawn(field, of)}" for field, of in (step.get("draws") or {}).items() if of)
+    return f"{kind} {names(step.get('targets', ()))}{drawn}"
+
+
+def _drawn(field: str, of: Mapping[str, float]) -> str:
+    """What was drawn for the targets: one value, or the least and the most."""
+    unit = "ppm" if field == "drift" else " s"
+    ends = dict.fromkeys((min(of.values()), max(of.values())))
+    return " to ".join(f"{value:+g}{unit}" for value in ends)
 
 
 def _listed(value: Any) -> list[str]:

@@ -38,7 +38,9 @@ class Standing:
         if event["event"] != "sample" or event["t"] - self._asked < EVERY_S:
             return None
         self._asked = event["t"]
-        rows = [self._row(p, event["t"]) for p in self._watch.pending(event["t"]) if p.state != "waits"]
+        pending = [p for p in self._watch.pending(event["t"]) if p.state != "waits"]
+        # a 'during' that is over was answered while it lasted; what it comes to is the verdict's business
+        rows = [self._row(p, event["t"]) for p in pending if (p.phase, p.state) != ("during", "closed")]
         return {"t": event["t"], "event": "standing", "expectations": rows, "until": self._until()}
 
     def _until(self) -> float | None:

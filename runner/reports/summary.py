@@ -158,8 +158,8 @@ def recovery_words(value: Any) -> str:
             for key, v in value.items()
             if key.endswith("_s") and isinstance(v, int | float)
         ]
-        values = {v for v in value.values() if isinstance(v, int | float)}
-        return length(values.pop()) if len(values) == 1 else " / ".join(parts) or "–"
+        alike = {part.split(" ", 1)[1] for part in parts}
+        return alike.pop() if len(alike) == 1 else " / ".join(parts) or "–"
     return length(value) if isinstance(value, int | float) else "–"
 
 
