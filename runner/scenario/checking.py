@@ -72,6 +72,8 @@ class Checker:
         check_times(drafts, names, limits, self.context)
         check_phases(expected, names, self.context)
         check_choices(drafts, read, names, self.context)
+        if not self.report.found and (read.network is None or top is None):
+            self.report.add(("network",), "the network cannot be used as it is written")
         if self.report.found or read.network is None:
             return None
         return self._made(top, read, drafts, expected, aborts, limits)

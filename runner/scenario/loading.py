@@ -181,5 +181,6 @@ def _nothing_there(data: Any, loc: Loc, report: Report) -> None:
         if value is None and not report.found_at(where):
             what = f"'{key}' has no value" if isinstance(key, str) else "an item without a value"
             report.add(where, what, key=True)
+            report.settled.update((report.where(where, False), report.where(where, True)))
         elif isinstance(value, dict | list) and key not in _FOREIGN:
             _nothing_there(value, where, report)

@@ -111,8 +111,7 @@ def read_network(raw: Any, loc: Loc, context: Context) -> Read:
     observe, facts = _observe(raw.get("observe"), (*loc, "observe"), groups, driver, context)
     setup = _setup(raw.get("setup"), (*loc, "setup"), context)
     quorum = _quorum(raw, loc, context)
-    if driver is not None:
-        _keys(raw, loc, driver, context)
+    _keys(raw, loc, driver or "", context)
     complete = driver in DRIVERS and all_read and bool(groups)
     network = None
     if complete and observe is not None and all(g.made is not None for g in groups):

@@ -165,14 +165,11 @@ def _mapping(raw: dict[str, Any], loc: Loc, context: Context) -> That | None:
     if name in later.PREDICATES:
         context.report.add(where, later.not_built(f"predicate '{name}'"), key=True)
         return None
-    hint = (
-        f": write {{is: {name}, …}} for a fact"
-        if _BARE.match(name) and name in (context.facts or ())
-        else None
-    )
-    context.report.add(
-        where, f"'{name}' is no predicate{hint}" if hint else _unknown(name, context), key=True
-    )
+    if _BARE.match(name) and name in (context.facts or ()):
+        message = f"'{name}' is a fact: write a bound, '{name} >= 3', or {{is: {name} >= 3, of: …}}"
+    else:
+        message = _unknown(name, context)
+    context.report.add(where, message, key=True)
     return None
 
 

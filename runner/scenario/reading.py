@@ -84,7 +84,10 @@ def _report_errors(
         elif e["type"] == "missing":
             if isinstance(raw, dict) and misspelt(str(e["loc"][-1]), raw, _allowed(cls, e["loc"][:-1])):
                 continue
-            said = f"'{e['loc'][-1]}' is missing" + (f" in {what}" if what else "")
+            lacking = f"'{e['loc'][-1]}' is missing"
+            if isinstance(e["loc"][-1], int):
+                lacking = f"the list is too short: item {e['loc'][-1] + 1} is missing"
+            said = lacking + (f" in {what}" if what else "")
         else:
             said = _worded(e)
             inner = _at(raw, within)

@@ -17,6 +17,7 @@ from faults.fields import (
     Duration,
     DurationField,
     MomentField,
+    Targets,
     parse_duration,
     parse_moment,
     problem,
@@ -153,7 +154,11 @@ def read_step(raw: Any, loc: Loc, name: str, index: int, context: Context, line:
     if cls is not None:
         where = (*loc, kind)
         short = f"fault '{kind}'"
-        fault = fill(cls, raw[kind], where, context.report, what=short)
+        if cls.short is None and not isinstance(raw[kind], dict):
+            own = [key for key in keys_of(cls) if key not in Targets.model_fields]
+            context.report.add(where, f"'{kind}' takes a mapping of its fields: {{of, {', '.join(own)}, …}}")
+        else:
+            fault = fill(cls, raw[kind], where, context.report, what=short)
         if fault is not None:
             collect(fault, raw[kind], where, context)
     if fields is None:

@@ -49,6 +49,8 @@ STEPS = {
     "a zone that nobody is in": ("{at: 1s, for: 5s, kill: «{zone: mars}}", "nobody"),
     "a node on no side": ("{at: 1s, for: 5s, partition: {sides: «[1, 2]}}", "no side"),
     "a node on two sides": ("{at: 1s, for: 5s, partition: {sides: «{x: n1, y: [n1, n2], z: rest}}}", "n1"),
+    "no short form": ("{at: 1s, for: 5s, eclipse: «n1}", "takes a mapping of its fields: {of, peers"),
+    "a list that is too short": ("{at: 1s, for: 5s, cut: {between: «[n1]}}", "item 2 is missing"),
     "no time": ("{at: 1s, «kill: n1}", "say 'for' how long"),
     "until without for": ("{at: 1s, until: height >= 9, «kill: n1}", "'for'"),
     "time of what is momentary": ("{at: 1s, «for: 5s, restart: n1}", "over at once"),
@@ -117,6 +119,7 @@ EXPECTATIONS = {
     ),
     "fields beside a predicate": ("{during: split, that: {agree: head, «of: n1}}", "go inside"),
     "pick in a predicate": ("{during: split, that: {connected: {«pick: 2}}}", "share"),
+    "a fact as a predicate": ("{during: split, that: {«components: 2}}", "write a bound, 'components >= 3'"),
     "unknown share": ("{during: split, that: {is: synced, share: «half}}", "80%"),
     "unknown side": ("{during: split, that: {connected: {of: «split.c}}}", "no side 'c'"),
     "unknown trial": (
@@ -223,6 +226,10 @@ NETWORKS = {
         "did you mean 'local'?",
     ),
     "no driver": ("network: «{nodes: {count: 3, use: devnet}}\n", "'driver' is missing"),
+    "driver misspelt": (
+        "network: {«drver: local, nodes: {count: 3, use: devnet}}\n",
+        "did you mean 'driver'?",
+    ),
     "no nodes": ("network: «{driver: local}\n", "'nodes' is missing"),
     "unknown key": ("network: {driver: local, «node: {count: 3, use: devnet}}\n", "did you mean 'nodes'?"),
     "key of another driver": (NETWORK.replace("}}", "}, «context: x}"), "not built yet"),
