@@ -175,6 +175,8 @@ class Lab:
 
     def kill(self, pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
+        if number == signal.SIGSTOP:
+            os.waitpid(pid, os.WUNTRACED)  # threads stop one after another
         if number == signal.SIGKILL:
             os.waitpid(pid, 0)
             self._pids.remove(pid)

@@ -6,9 +6,13 @@ import socket
 import time
 
 import pytest
-from eye_lab import EyeClient, Lab, address, possible
+from eye_lab import EyeClient, Lab, address, in_thread, possible
 
 from faults.agent.eye import start
+from faults.agent.eye.beats import Beats
+from faults.agent.eye.loop import Timer
+from faults.agent.eye.namespaces import Node, Nodes
+from faults.agent.eye.sockets import Table, shape
 
 pytestmark = [
     pytest.mark.lab,
@@ -116,6 +120,42 @@ def test_our_own_stall_is_not_a_cut(lab, eye):
     flood.close()
 
 
+def test_what_was_under_way_in_a_stall_is_given_its_time(lab, monkeypatch):
+    """With the clock in our hand: what is missing after a long stall is not lost at once."""
+    clock = [100.0]
+    monkeypatch.setattr("faults.agent.eye.beats.monotonic", lambda: clock[0])
+    ticks = []
+
+    class Turns:
+        def at(self, when, call):
+            ticks.append(call)
+            return Timer(call)
+
+    events = []
+
+    def tick(seconds):
+        clock[0] += seconds
+        ticks.pop()()
+
+    def story():
+        nodes = Nodes()
+        nodes.put(lab.described())
+        beats = Beats(Turns(), nodes, events.append)
+        beats.watch([("n0", "n1")], 20)
+        tick(0)
+        lab.cut((0, 1))
+        tick(0.05)
+        tick(10)
+        assert [e["through"] for e in events] == [True]
+        for _ in range(4):
+            tick(0.05)
+        assert [(e["through"], e["since"]) for e in events] == [(True, 100.0), (False, pytest.approx(100.05))]
+        beats.close()
+        nodes.close()
+
+    in_thread(story)
+
+
 def test_a_cut_that_falls_into_a_stall_is_still_seen(lab, eye):
     eye.ask("watch", pairs=[["n0", "n1"]])
     beat(eye, "n0", "n1", True)
@@ -189,6 +229,25 @@ def test_the_graph_of_sockets_is_the_truth(lab, eye):
     assert eye.ask("sockets", nodes=["n1", "n2"])["edges"][0][:2] == ["n1", "n2"]
     for sock in [s for three in made for s in three] + [here, local]:
         sock.close()
+
+
+def test_an_edge_is_as_lively_as_the_deafer_end_of_its_liveliest_connection():
+    nodes = {i: Node(f"n{i}", i, address(i), -1, (0, 0)) for i in range(2)}
+    ends = {
+        (0, b"aa", 1, b"bb"): (10, 5),
+        (1, b"bb", 0, b"aa"): (4000, 6),
+        (0, b"cc", 1, b"bb"): (3500, 7),
+        (1, b"bb", 0, b"cc"): (20, 8),
+        (0, b"dd", 1, b"bb"): (1, 100),
+    }
+    table = Table(50.0, nodes, ends, {})
+    graph = table.graph()
+    assert (graph["edges"], graph["half"]) == ([["n0", "n1", 3500, 26]], [])
+    assert table.graph(since=46.0)["edges"]
+    assert not table.graph(since=47.0)["edges"]
+    del ends[0, b"dd", 1, b"bb"]
+    ends[1, b"bb", 0, b"cc"] = ends[0, b"cc", 1, b"bb"] = (2000, 9)
+    assert shape(table.graph()) != shape(graph)  # fresh again
 
 
 def test_a_connection_that_one_end_has_forgotten_is_half(lab, eye):

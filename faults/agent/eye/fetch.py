@@ -250,7 +250,7 @@ class Connection:
         self._fetcher.nodes.own.discard((self.place[0], self._port))
         self._fetcher.forget(self)
 
-    def owes(self, asked: Question, now: float) -> bool:
+    def owes(self, asked: Question) -> bool:
         """Whether this very question is still unanswered here though nobody waits.
 
         And nothing waits behind it.
@@ -262,7 +262,6 @@ class Connection:
             and (self.next is None or self.next.done is None)
             and self._connected
             and current.question == asked
-            and now - current.asked < STUCK_S
         )
 
     @property
@@ -303,7 +302,7 @@ class Fetcher:
         except Refused:
             exchange.settle(Outcome(monotonic(), why="unreachable"))
             return
-        place, now = exchange.question.place, monotonic()
+        place = exchange.question.place
         kept = self._kept.setdefault(place, [])
         for connection in [c for c in kept if c.lost]:
             connection.close()
@@ -311,11 +310,11 @@ class Fetcher:
             if connection.current is None:
                 connection.ask(node, exchange)
                 return
-            if connection.owes(exchange.question, now):
+            if connection.owes(exchange.question):
                 connection.next = exchange
                 return
         if len(kept) >= _MOST_CONNECTIONS:
-            exchange.settle(Outcome(now, why="timeout"))
+            exchange.settle(Outcome(monotonic(), why="timeout"))
             return
         connection = Connection(self, place)
         kept.append(connection)
