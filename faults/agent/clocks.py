@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from faults.agent.clockline import Line, compile_line, error_at
 from faults.agent.loop import Loop, now
+from faults.agent.members import lives
 from faults.agent.node import Emit, Node
 
 _NS = 1_000_000_000
@@ -75,7 +76,7 @@ class Clocks:
 
         def adopted(result: Any, error: Exception | None) -> None:
             problems = [str(error)] if error else result.get("problems") or []
-            if problems:
+            if problems and lives(pid):
                 text = f"the clock of a new process of {node} was not bent: {'; '.join(problems)}"
                 self._emit("problem", text=text, node=node, pid=pid)
             then()

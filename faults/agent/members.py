@@ -31,6 +31,15 @@ class Foreign:
         self.sessions = {os.getsid(0)}
 
 
+def lives(pid: int) -> bool:
+    """Whether a process has not ended yet; one that only waits to be reaped has."""
+    try:
+        os.stat(f"/proc/{pid}/ns/net")
+    except OSError:
+        return False
+    return True
+
+
 def members(inodes: Collection[int], foreign: Foreign) -> dict[int, list[Member]]:
     """The live processes in each of the given network namespaces (by inode), in one pass over /proc."""
     found: dict[int, list[Member]] = {inode: [] for inode in inodes}

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Protocol
 
 from faults.agent.loop import Loop
+from faults.agent.members import lives
 from faults.agent.node import PAUSED, Emit, Node
 from faults.agent.spawn import Child, Stdio, result_of, spawn
 
@@ -85,7 +86,6 @@ class Starter:
             ready(node, None, f"{spec.name} has no command line")
             return
         paused = node.want.status == PAUSED
-        held = self._holder.holds(spec.name)
         try:
             child = spawn(
                 spec.run,
@@ -93,21 +93,21 @@ class Starter:
                 cwd=spec.cwd,
                 stdio=Stdio(None, spec.log, spec.log),
                 namespace=node.place.namespace,
-                held=held or paused,
+                held=paused or self._holder.holds(spec.name),
             )
         except OSError as problem:
             ready(node, None, f"{spec.name} cannot be started: {problem.strerror}")
             return
         self._born(node, child.pid, child.pidfd)
         if paused:  # it gets to exec only when it is let go
-            node.reach = partial(self._reached, node, child, held, self._late)
+            node.reach = partial(self._reached, node, child, self._late)
             self._pass(node, child.pid, child.gate, partial(ready, node, child.pid, None))
         else:
-            node.reach = partial(self._reached, node, child, held, ready)
+            node.reach = partial(self._reached, node, child, ready)
             self._pass(node, child.pid, child.gate, _nothing)
         self._loop.when_readable(child.status, node.reach)
 
-    def _reached(self, node: Node, child: Child, adopted: bool, ready: Ready) -> None:
+    def _reached(self, node: Node, child: Child, ready: Ready) -> None:
         self._loop.forget(child.status)
         error = result_of(child.status)
         os.close(child.status)
@@ -117,9 +117,11 @@ class Starter:
             ready(node, None, error)
         elif node.unwanted:
             ready(node, None, None)
+        elif self._holder.holds(node.name) and lives(child.pid):
+            # Again after the exec: when it is said to run, its clock is known to be bent. It may also be the
+            # first time, where the condition came while it was being forked.
+            self._holder.adopt(node.name, child.pid, partial(ready, node, child.pid, None))
         else:
-            if not adopted and self._holder.holds(node.name):  # the condition came while it was being forked
-                self._holder.adopt(node.name, child.pid, _nothing)
             ready(node, child.pid, None)
 
     def _late(self, node: Node, pid: int | None, error: str | None) -> None:
