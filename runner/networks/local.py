@@ -216,7 +216,7 @@ class LocalDriver:
     @property
     def _genesis(self) -> float:
         if not hasattr(self, "_genesis_wall"):
-            self._genesis_wall = self.link.hello["wall_ns"] / 1e9
+            self._genesis_wall = float(self.link.hello["wall_ns"]) / 1e9
         return self._genesis_wall
 
     # -- making it run
