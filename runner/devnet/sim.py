@@ -52,6 +52,7 @@ class Machine:
     next_tick: float = 0.0
     last_tick: float = -1.0
     crashed: str | None = None
+    final: str = ""
     log: list[tuple[float, str]] = field(default_factory=list)
 
 
@@ -243,7 +244,9 @@ class Simulation:
             return
         for action in actions:
             self._act(machine, action)
-        self._look(name)
+        if core.ledger.finalized.hash != machine.final:
+            machine.final = core.ledger.finalized.hash
+            self._look(name)
 
     def _look(self, name: str) -> None:
         """Holds what a node says is final against all that was ever said to be."""

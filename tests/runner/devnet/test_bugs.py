@@ -1,4 +1,7 @@
-"""The known bugs: each misbehaves in the simulation where a right network does not, and strangers' files are read with care."""
+"""The known bugs: each misbehaves in the simulation where a right network does not.
+
+Files of strangers are read with care.
+"""
 
 from __future__ import annotations
 
@@ -170,9 +173,12 @@ def test_it_misbehaves(name):
     assert shows(trial([name], fault))
 
 
-@pytest.mark.parametrize(("fault", "shows"), set(SHOWN.values()))
-def test_a_right_network_does_not(fault, shows):
-    assert not shows(trial([], fault))
+@pytest.mark.parametrize("fault", dict.fromkeys(fault for fault, _ in SHOWN.values()))
+def test_a_right_network_does_not(fault):
+    s = trial([], fault)
+    for other, shows in SHOWN.values():
+        if other is fault:
+            assert not shows(s)
 
 
 def test_the_list_for_machines():
