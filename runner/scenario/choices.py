@@ -25,7 +25,6 @@ def check_choices(drafts: Sequence[Draft], read: Read, names: Names, context: Co
         return
     nodes = tuple(_infos(read))
     wrong = {m.step for m in context.mentions if m.kind == "target" and _hangs_on_steps(m.value, names)}
-    bad_places = {(p.file, p.line, p.column) for p in context.report.found}
     absent = frozenset(m for g in read.groups if g.made and g.made.waits for m in g.members)
     started = _any_start(drafts)
     seen: dict[tuple[str, str], str | None] = {}
@@ -45,10 +44,7 @@ def check_choices(drafts: Sequence[Draft], read: Read, names: Names, context: Co
         message = seen[key]
         if message is not None:
             loc = _place(draft)
-            mark = context.report.where(loc, False)
-            if (mark.file, mark.line, mark.column) not in bad_places and not _names_unknown(
-                draft, names, context
-            ):
+            if not context.report.found_at(loc) and not _names_unknown(draft, names, context):
                 context.report.add(loc, message)
 
 

@@ -95,6 +95,7 @@ def _check(
     document = whole.document
     report = Report(document.where, found=document.problems)
     report.settled.update(Mark(p.file, p.line, p.column) for p in document.problems)
+    report.places.update(report.settled)
     if not isinstance(document.data, dict):
         if document.data is not None:
             report.add((), "a scenario is a mapping: 'seatrial: 1', 'network: …', 'timeline: …', 'expect: …'")

@@ -22,6 +22,7 @@ from runner.scenario.problems import Loc, nearest_or_all
 from runner.scenario.reading import Fields, fill
 
 MAX_LEAVES = 1000
+MAX_LEVELS = 40
 _BARE = re.compile(r"[a-z][a-z0-9_-]*\Z")
 _COMPARES = re.compile(r".*(?:[<>]=?|[=!]=)")
 
@@ -101,6 +102,9 @@ def _defined(name: str, loc: Loc, context: Context) -> That | None:
         context.report.add(loc, f"'{name}' is defined by itself: {way}")
         return None
     if name not in context.definitions:
+        if len(context.open_definitions) >= MAX_LEVELS:
+            context.report.add(loc, f"definitions stand on each other more than {MAX_LEVELS} deep")
+            return None
         before, step = context.open_definitions, context.step
         context.open_definitions, context.step = (*before, name), -1
         context.definitions[name] = _whole(
@@ -114,22 +118,24 @@ def _whole(name: str, inner: That | None, context: Context) -> That | None:
     if inner is None:
         return None
     made = All(inner.parts if isinstance(inner, All) and not inner.name else (inner,), name)
-    if _leaves(made, {}) > MAX_LEAVES:
-        context.report.add(
-            ("define", name), f"'{name}' stands for more than {MAX_LEAVES} predicates", key=True
+    leaves, levels = _size(made, {})
+    if leaves > MAX_LEAVES or levels > MAX_LEVELS:
+        how = (
+            f"more than {MAX_LEAVES} predicates" if leaves > MAX_LEAVES else f"more than {MAX_LEVELS} levels"
         )
+        context.report.add(("define", name), f"'{name}' stands for {how}", key=True)
         return None
     return made
 
 
-def _leaves(that: That, counted: dict[int, int]) -> int:
-    """How many predicates an expression comes to; parts that are shared are looked at once."""
-    if id(that) not in counted:
-        if isinstance(that, All):
-            counted[id(that)] = sum(_leaves(p, counted) for p in that.parts)
-        else:
-            counted[id(that)] = _leaves(that.inner, counted) if isinstance(that, Not) else 1
-    return counted[id(that)]
+def _size(that: That, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """How many predicates an expression comes to, and on how many levels; shared parts are looked at once."""
+    if id(that) not in known:
+        inner = that.parts if isinstance(that, All) else (that.inner,) if isinstance(that, Not) else ()
+        sizes = [_size(part, known) for part in inner]
+        leaves = sum(size[0] for size in sizes) if inner else 1
+        known[id(that)] = leaves, 1 + max((size[1] for size in sizes), default=0)
+    return known[id(that)]
 
 
 def _mapping(raw: dict[str, Any], loc: Loc, context: Context) -> That | None:

@@ -9,6 +9,9 @@ import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+MANY = 200
+"""More names than these are not all compared with a mistaken one."""
+
 Loc = tuple[str | int, ...]
 """The way to a value in the document: keys and list indexes."""
 
@@ -45,6 +48,8 @@ class Report:
     where: Callable[[Loc, bool], Mark]
     note: Callable[[Loc], str] = lambda loc: ""
     found: list[Problem] = field(default_factory=list)
+    places: set[Mark] = field(default_factory=set)
+    """Where something is wrong."""
     settled: set[Mark] = field(default_factory=set)
     """Places of which nothing more is said, since what stands there is not what was meant."""
 
@@ -55,17 +60,20 @@ class Report:
             return
         if settle:
             self.settled.add(mark)
+        self.places.add(mark)
         self.found.append(Problem(mark.file, mark.line, mark.column, message + self.note(loc)))
 
     def found_at(self, loc: Loc) -> bool:
         """Whether something has been said about the key or the value at ``loc``."""
-        marks = (self.where(loc, True), self.where(loc, False))
-        return any(Mark(p.file, p.line, p.column) in marks for p in self.found)
+        return not self.places.isdisjoint((self.where(loc, True), self.where(loc, False)))
 
 
 def near(word: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` where something known is close to the word, else nothing."""
-    hit = difflib.get_close_matches(str(word), list(known), 1, 0.6)
+    names = list(known)
+    if len(names) > MANY:
+        names = [name for name in names if name[:1] == word[:1]][:MANY]
+    hit = difflib.get_close_matches(str(word), names, 1, 0.6)
     return f"; did you mean '{hit[0]}'?" if hit else ""
 
 

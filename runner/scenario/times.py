@@ -35,7 +35,6 @@ class _Clock:
     names: Names
     context: Context
     known: dict[str, Times | None] = field(default_factory=dict)
-    open: list[str] = field(default_factory=list)
 
     def seconds(self, duration: Duration | None) -> float | None:
         """The length in seconds; None where there is none or its unit is not known (which is reported
@@ -50,14 +49,30 @@ class _Clock:
 
     def times(self, draft: Draft) -> Times | None:
         """When a step begins and ends; None where nothing can be said."""
-        if draft.name in self.known:
-            return self.known[draft.name]
-        if draft.name in self.open or draft.step is None:
-            return None
-        self.open.append(draft.name)
-        self.known[draft.name] = self._times(draft, draft.step)
-        self.open.pop()
+        chain = {draft.name: draft}
+        last = draft
+        while (before := self._stands_on(last)) is not None and before.name not in self.known:
+            if before.name in chain:
+                self._circle(list(chain), before, last)
+                break
+            chain[before.name] = last = before
+        for one in reversed(chain.values()):
+            if one.name not in self.known:
+                self.known[one.name] = self._times(one, one.step) if one.step is not None else None
         return self.known[draft.name]
+
+    def _stands_on(self, draft: Draft) -> Draft | None:
+        """The other step whose start or end a step's moment counts from."""
+        at = draft.step.at if draft.step is not None else None
+        if at is None or at.anchor not in ("start", "end"):
+            return None
+        other = self.names.steps.get(is_trial(at.name)[0])
+        return other if other is not draft else None
+
+    def _circle(self, names: list[str], first: Draft, last: Draft) -> None:
+        way = " → ".join([*names[names.index(first.name) :], first.name])
+        self.context.report.add((*last.loc, "at"), f"steps wait for each other in a circle: {way}")
+        self.known.update(dict.fromkeys(names[names.index(first.name) :]))
 
     def _times(self, draft: Draft, step: Step) -> Times | None:
         at = self.moment(step.at, draft) if step.at is not None else (0.0, step.when is None)
@@ -103,11 +118,7 @@ class _Clock:
         other = self.names.steps.get(name)
         if other is None or other is draft:
             return None
-        if name in self.open:
-            way = " → ".join([*self.open[self.open.index(name) :], name])
-            self.context.report.add((*draft.loc, "at"), f"steps wait for each other in a circle: {way}")
-            return None
-        times = self.times(other)
+        times = self.known.get(name)
         if times is None:
             return None
         return self._of_step(moment, trial, other, times, plus, draft)

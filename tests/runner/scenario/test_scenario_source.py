@@ -78,6 +78,22 @@ def test_definitions_that_double_each_time():
     assert any("stands for more than" in line for line in said(text))
 
 
+@pytest.mark.parametrize("forward", [True, False])
+def test_definitions_that_stand_on_each_other_without_end(forward):
+    lines = [f"d{i}: d{i - 1}" for i in range(1, 2000)]
+    defined = ", ".join(["d0: connected", *lines] if forward else [*reversed(lines), "d0: connected"])
+    text = scenario(more=f"define: {{{defined}}}\n", expect="{before: faults, that: d1999}")
+    assert any("levels" in line or "deep" in line for line in said(text))
+
+
+@pytest.mark.parametrize("forward", [True, False])
+def test_steps_that_wait_for_each_other_in_a_long_row(forward):
+    lines = [f"{{at: end of k{i - 1}, for: 1s, kill: n1, name: k{i}}}" for i in range(1, 2000)]
+    first = "{at: 1s, for: 1s, kill: n1, name: k0}"
+    steps = [first, *lines] if forward else [*reversed(lines), first]
+    assert load(scenario(step="\n".join(steps)), file="x.yaml").problems == []
+
+
 def test_no_place_is_lost():
     document = read("a: {b: [1, x]}\nc:\n  - d\n", "x.yaml")
     marks = {loc: (mark.line, mark.column) for loc, mark in document.values.items()}
