@@ -80,11 +80,10 @@ class ClockCondition:
     frozen_since: float | None = None
 
     def __add__(self, other: ClockCondition) -> ClockCondition:
+        # Offsets are summed to the nanosecond, so that the order of the sum makes no difference.
         frozen = [f for f in (self.frozen_since, other.frozen_since) if f is not None]
         return ClockCondition(
-            round(
-                self.offset_s + other.offset_s, 9
-            ),  # to the nanosecond, so that the order of sums is no matter
+            round(self.offset_s + other.offset_s, 9),
             tuple(sorted(self.drifts + other.drifts)),
             tuple(sorted(self.strobes + other.strobes)),
             min(frozen) if frozen else None,

@@ -80,6 +80,15 @@ def test_in_a_ring_each_sees_a_majority_and_no_two_the_same(size, seed):
     assert len(model.components()) == 1
 
 
+def test_a_node_that_came_into_a_ring_is_cut_both_ways():
+    one = fault("partition", "majorities_ring")
+    chosen = one.choose(pool(6))
+    model = one.effect(NetworkModel(chosen.targets), Hit(chosen, 0, frozenset({"n1"})))
+    far = [n for n in chosen.targets if model.is_cut("n1", n)]
+    assert len(far) == 1
+    assert model.is_cut(far[0], "n1")
+
+
 def test_stake_is_weighed():
     of = nodes(6, stakes=[50, 10, 10, 10, 10, 10])
     for seed in range(20):

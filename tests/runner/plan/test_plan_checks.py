@@ -3,12 +3,13 @@
 import pytest
 from plan_scenarios import CONNECTED, FREE, components, duration, expect, plan, progress, step
 
+from faults.fields import Targets
 from faults.model import NetworkModel
 from runner.plan.changes import holds_quorum, phases
 from runner.plan.make import activate
 from runner.plan.model import PlanError
 from runner.plan.windows import trial_windows
-from runner.scenario.model import All, Limits, Not
+from runner.scenario.model import All, Is, Limits, Not
 
 SPLIT = step("split", "partition", "halves", "10s", "20s", line=4)
 
@@ -214,6 +215,16 @@ def test_recovery_that_another_fault_forbids_is_told():
     ring = step("long", "partition", "halves", "20s", "100s")
     warnings = plan(SPLIT, ring, expectations=[expect("after", "split", CONNECTED, "15s")]).warnings
     assert ["the network is in 2 parts from 30s to 120s (long)" in w for w in warnings] == [True]
+
+
+def test_recovery_that_is_possible_in_a_part_of_the_window_is_not_told():
+    long = step("long", "partition", "halves", "20s", "15s")
+    assert plan(SPLIT, long, expectations=[expect("after", "split", CONNECTED, "15s")]).warnings == ()
+
+
+def test_the_parts_of_some_nodes_are_not_those_of_the_network():
+    of_a_side = Is(components(1).bound, Targets(of=("split.a",)))
+    assert plan(SPLIT, expectations=[expect("during", "split", of_a_side, "2s")]).warnings == ()
 
 
 def test_windows():

@@ -143,7 +143,9 @@ def test_moments_and_selectors_may_name_one_trial():
         step("x", "kill", {"of": "s.2.a", "pick": 1}, "s.2 + 5s", "5s"),
         step("y", "kill", {"of": "s.a", "pick": 1}, "end of s.1 + 1s", "5s"),
         step("z", "kill", "n1", "end of s + 1s", "5s"),
+        step("w", "pause", "s.a", "s.2 + 5s", "5s"),
     )
+    assert one.trials[-1].chosen.targets == one.trials[1].chosen.sides["a"] != one.trials[0].chosen.sides["a"]
     assert times(one)["x"] == (95, 100)
     assert times(one)["y"] == (31, 36)
     assert times(one)["z"] == (191, 196)
