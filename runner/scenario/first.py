@@ -10,7 +10,7 @@ _TEXT = """\
 # 'seatrial explain' lists all faults and predicates; 'seatrial explain kill' says what one is and takes.
 seatrial: 1                # the version of this language
 name: first
-about: Two halves for 15 s, then a crash of a minority. One mesh and one chain within 15 s each time.
+about: Two halves for 15 s, then a crash of as many as the quorum allows. One mesh and one chain within 15 s each time.
 seed: 1                    # whom 'pick' and 'halves' choose; the same seed chooses the same nodes
 
 network:
@@ -25,7 +25,7 @@ define:
 timeline:
   - {at: 5s, for: 15s, partition: halves, name: split}
   - {at: split + 3s, for: 5s, clock: {of: split.a, pick: 1, offset: +30s}, name: skew}
-  - {at: end of split + 20s, for: 5s, kill: {pick: minority}, name: crash}
+  - {at: end of split + 20s, for: 5s, kill: {pick: f}, name: crash}
 
 expect:
   - {before: faults, within: 30s, hold: 3s, that: healthy}
