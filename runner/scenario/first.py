@@ -10,7 +10,7 @@ _TEXT = """\
 # 'seatrial explain' lists all faults and predicates; 'seatrial explain kill' says what one is and takes.
 seatrial: 1                # the version of this language
 name: first
-about: Two halves for 15 s, then a crash of as many as the quorum allows. One mesh and one chain within 15 s each time.
+about: Two halves for 15 s, then a crash of as many as the quorum allows. One chain within 15 s each time.
 seed: 1                    # whom 'pick' and 'halves' choose; the same seed chooses the same nodes
 
 network:
