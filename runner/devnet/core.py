@@ -78,8 +78,10 @@ class Core(Consensus):
             self.tend(now)
             self.decide(now)
             self.catch_up(now)
+            # All are pinged together, so that all answers come together: wake-ups are what a node costs.
+            pinging = any(now.mono - link.pinged >= PING_S for link in self.links.values() if link.greeted)
             for link in list(self.links.values()):
-                self.flush(link, now)
+                self.flush(link, now, pinging=pinging)
         out, self.out = self.out, []
         return out
 
@@ -199,12 +201,12 @@ class Core(Consensus):
 
     # -- sending --
 
-    def flush(self, link: Link, now: Now) -> None:
+    def flush(self, link: Link, now: Now, *, pinging: bool) -> None:
         """Sends what the other end lacks, all in one frame."""
         if not link.greeted or link.id not in self.links:
             return
         frame = Frame()
-        if now.mono - link.pinged >= PING_S:
+        if pinging and now.mono - link.pinged >= PING_S / 2:
             frame.ping = link.pinged = now.mono
         if link.pongs:
             frame.pong = (link.pongs[-1], now.wall)
@@ -238,6 +240,8 @@ class Core(Consensus):
 
     def _add_tallies(self, link: Link, frame: Frame) -> None:
         for layer, tally in self.tallies.items():
+            if layer < self.layer - 1:
+                continue  # it had its time; what came of it goes out as the newest links
             for target, sets in tally.acks.items():
                 had = link.known.get(("a", layer, target), (0, 0))
                 news = sets[0] & ~had[0] and not self.has_quorum(had[0])
