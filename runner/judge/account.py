@@ -1,4 +1,6 @@
-"""The journal's events sorted by what they tell, and the model in force at each instant. Moments are on the run's clock."""
+"""The journal's events sorted by what they tell, and the model in force at each instant. Moments are on the
+run's clock.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,25 @@ from runner.predicates.shape import Reach, as_reach, block_of
 Event = Mapping[str, Any]
 
 HANDLED = frozenset(
-    ["run", "steady", "step", "model", "beat", "sweep", "sample", "streams", "clock", "clock_check", "lapsed", "problem", "trigger", "lease", "heal", "healed", "end"]
+    [
+        "run",
+        "steady",
+        "step",
+        "model",
+        "beat",
+        "sweep",
+        "sample",
+        "streams",
+        "clock",
+        "clock_check",
+        "lapsed",
+        "problem",
+        "trigger",
+        "lease",
+        "heal",
+        "healed",
+        "end",
+    ]
 )
 LIFE = ("down", "paused", "resumed", "started", "exited")
 
@@ -248,7 +268,9 @@ def node_of(data: Mapping[str, Any]) -> NodeInfo:
 
 
 def trial_of(event: Event) -> Trial:
-    """A ``step`` event as a value; spans of single units that overlap are one interval each, as are repeated ones."""
+    """A ``step`` event as a value; spans of single units that overlap are one interval each, as are repeated
+    ones.
+    """
     spans = event.get("spans") or [[event["start"], event.get("end"), None]]
     return Trial(
         event["step"],

@@ -1,7 +1,9 @@
-"""Whether a fault took effect and is gone, from what was measured: one verdict a trial, with every piece of evidence.
+"""Whether a fault took effect and is gone, from what was measured: one verdict a trial, with every piece of
+evidence.
 
-A fault claims what evidence must show (``cut``, ``down``, ``paused``, ``clock``, ``restarted``, ``started``); each claim has its
-own room in ``evidence_*``. True if everything asserted agrees, false if anything disproves it, none if it was not measured.
+A fault claims what evidence must show (``cut``, ``down``, ``paused``, ``clock``, ``restarted``, ``started``);
+each claim has its own room in ``evidence_*``. True if everything asserted agrees, false if anything disproves
+it, none if it was not measured.
 """
 
 from __future__ import annotations
@@ -98,10 +100,9 @@ def _prove(account: Account, trial: Trial) -> Proof:
     if not actual:
         return Proof(trial, (), None, None, "the run ended before it began", ended_by)
     shown = tuple(_show(account, trial, i) for i in actual)
-    evidence = tuple(e for s in shown for _, m in s.measured for e in m.evidence) + _lapses(
-        account, trial, actual
-    )
-    effective, why = _overall(trial, shown, evidence)
+    lapses = _lapses(account, trial, actual)
+    evidence = tuple(e for s in shown for _, m in s.measured for e in m.evidence) + lapses
+    effective, why = _overall(trial, shown, lapses)
     healed, left = _healed(account, trial, shown)
     return Proof(trial, shown, effective, healed, why or left, ended_by, evidence)
 
@@ -131,9 +132,10 @@ def _show(account: Account, trial: Trial, interval: Interval) -> Shown:
 
 
 def _overall(
-    trial: Trial, shown: tuple[Shown, ...], evidence: tuple[records.Evidence, ...]
+    trial: Trial, shown: tuple[Shown, ...], lapses: tuple[records.Evidence, ...]
 ) -> tuple[bool | None, str]:
-    disproof = next((e for e in evidence if e.agrees is False), None)
+    against = [e for s in shown for _, m in s.measured if m.effective is False for e in m.evidence]
+    disproof = next((e for e in [*against, *lapses] if e.agrees is False), None)
     if disproof:
         return False, f"{disproof.what}: {disproof.seen}"
     if not trial.claims:

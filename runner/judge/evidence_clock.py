@@ -1,4 +1,6 @@
-"""Evidence of clock errors: what each process sees, against the line that the model asks for; and that it is gone."""
+"""Evidence of clock errors: what each process sees, against the line that the model asks for; and that it is
+gone.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from runner.records.verdict import Evidence
 
 TOLERANCE_NS = 5e6
 AGE_S = 0.25
-"""A measurement is that much older than its report, so that a clock that runs at another rate has moved on."""
+"""A measurement is that much older than its report, so that a clock that runs at another rate has moved
+on.
+"""
 
 
 def clock_claim(account: Account, trial: Trial, interval: Interval) -> Measured:
@@ -56,7 +60,9 @@ def clock_claim(account: Account, trial: Trial, interval: Interval) -> Measured:
 def _measurements(
     account: Account, start: float, end: float
 ) -> Iterator[tuple[float, str, Any, float | None, float | None, str]]:
-    """Instant, node, process, its offset in ns (None: not covered), the error of the measurement, and why not."""
+    """Instant, node, process, its offset in ns (None: not covered), the error of the measurement, and why
+    not.
+    """
     for event in account.clocks:
         t = float(event["t"])
         if not start <= t <= end - (0.01 if event["event"] == "clock" else 0):
@@ -100,7 +106,9 @@ def condition_of(data: Mapping[str, Any]) -> ClockCondition:
 
 
 def _restored(account: Account, nodes: list[str], end: float) -> tuple[bool | None, float | None, str]:
-    """Whether the clocks are true again (or as the faults that are left ask): answer, since when, what is wrong."""
+    """Whether the clocks are true again (or as the faults that are left ask): answer, since when, what is
+    wrong.
+    """
     back: dict[str, float] = {}
     wrong: dict[str, str] = {}
     for event in account.clocks:

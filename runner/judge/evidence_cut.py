@@ -1,4 +1,6 @@
-"""Evidence that packets were dropped: heartbeats of watched pairs, sweeps, and connections on which bytes moved."""
+"""Evidence that packets were dropped: heartbeats of watched pairs, sweeps, and connections on which bytes
+moved.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from runner.records.verdict import Evidence
 SWEEP_MARGIN_S = 0.5
 """A sweep takes its time, so that one at the edge of a phase may have seen both sides of it."""
 SEEN_AFTER_S = 1.0
-"""How long after the end a pair must have been watched before its silence means that the cut is still there."""
+"""How long after the end a pair must have been watched before its silence means that the cut is still
+there.
+"""
 
 Pair = tuple[str, str]
 
@@ -75,7 +79,9 @@ def _settled(account: Account, trial: Trial, start: float, end: float) -> float:
 
 
 def _pairs(account: Account, trial: Trial, start: float, end: float, middle: float) -> list[Pair]:
-    """The watched pairs that the trial cuts: cut by the model now, and touched by it; those that others cut anyway come last."""
+    """The watched pairs that the trial cuts: cut by the model now, and touched by it; those that others cut
+    anyway come last.
+    """
     touched = trial.touched
     cut = [p for p in account.beats if set(p) & touched and account.line.is_cut(middle, *p)]
     own = [
@@ -151,23 +157,27 @@ def _sweeps(account: Account, trial: Trial, start: float, end: float) -> tuple[l
     """When whole sweeps were taken in the interval, and what they disproved."""
     times, wrong = [], []
     touched = trial.touched
+    order = [n.name for n in account.nodes]
     for t, reach in account.sweeps:
         if not start + SWEEP_MARGIN_S <= t <= end - SWEEP_MARGIN_S or _changes_near(account, t):
             continue
         block = block_of(reach)
         crossing = [
             (a, b)
-            for a in block
-            for b in block
+            for a in order
+            for b in order
             if (a in touched or b in touched) and account.line.is_cut(t, a, b)
         ]
         if not crossing:
             continue
         times.append(t)
-        passed = [(a, b) for a, b in crossing if (block[a], block[b]) not in reach[1]]
+        passed = [
+            (a, b) for a, b in crossing if a in block and b in block and (block[a], block[b]) not in reach[1]
+        ]
         if passed:
             text = names([f"{a}→{b}" for a, b in passed], 5)
-            seen = f"at {t - account.start:.2f} s packets passed {text} while '{trial.name}' should have been in force"
+            should = f"while '{trial.name}' should have been in force"
+            seen = f"at {t - account.start:.2f} s packets passed {text} {should}"
             wrong.append(Evidence("sweep of all pairs", "none across the cut", seen, t, False))
     return times, wrong[:3]
 

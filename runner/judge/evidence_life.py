@@ -106,7 +106,8 @@ def _back(
     late = [n for n, e in times.items() if e is None]
     if not late:
         return True, max(float(e["t"]) for e in times.values() if e is not None), ""
-    left = f"{names(late)} {'was' if len(late) == 1 else 'were'} not {'started again' if claim == 'down' else 'resumed'}"
+    done = "started again" if claim == "down" else "resumed"
+    left = f"{names(late)} {'was' if len(late) == 1 else 'were'} not {done}"
     if account.last_t - end < 2.0:
         return None, None, left
     return False, None, left

@@ -1,4 +1,6 @@
-"""When each expectation's windows open and close, from what really happened: effective and ended moments, not the plan's."""
+"""When each expectation's windows open and close, from what really happened: effective and ended moments, not
+the plan's.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ EDGE_S = 0.3
 def frames_of(
     expectation: Expectation, account: Account, proofs: Mapping[str, Proof], units: Mapping[str, float]
 ) -> Iterator[Frame]:
-    """The windows of an expectation: one for ``before``, ``always`` and ``after: faults``, else one for each trial of its step."""
+    """The windows of an expectation: one for ``before``, ``always`` and ``after: faults``, else one for each
+    trial of its step.
+    """
     within = expectation.within.seconds(units) if expectation.within else 0.0
     hold = expectation.hold.seconds(units) if expectation.hold else HOLD_S
     if expectation.phase == "before":
@@ -67,7 +71,9 @@ def _always(account: Account) -> Frame:
 
 
 def ended(account: Account, proof: Proof) -> float | None:
-    """When the trial had ended: its conditions taken back, and where processes were hit, these running again."""
+    """When the trial had ended: its conditions taken back, and where processes were hit, these running
+    again.
+    """
     if proof.trial.permanent or not proof.intervals or proof.trial.end is None:
         return None
     last = max(proof.intervals, key=lambda i: i.end or i.start)
@@ -133,7 +139,7 @@ def _lasting(account: Account, proof: Proof) -> list[tuple[float, float]]:
     pairs = [(i.effective or i.commanded or i.start, heals_at(i.end)) for i in proof.intervals]
     if trial.flaps or len(pairs) == 1:
         return pairs
-    # Units that come in and go out: all in; or, if there is no such time (one after another), from the first to the last.
+    # Units that come in and go out: all in; or, if there is no such time (one after another), from first to last.
     start, end = max(a for a, _ in pairs), min(b for _, b in pairs)
     return [(start, end)] if start < end else [(pairs[0][0], max(b for _, b in pairs))]
 

@@ -1,4 +1,5 @@
-"""The journal played back: snapshots with everything known at their instant, and the memory that predicates look into.
+"""The journal played back: snapshots with everything known at their instant, and the memory that predicates
+look into.
 
 Fed event by event, the same way for a journal on disk and for a run that goes on.
 """
@@ -31,7 +32,9 @@ INTERVALS = 3
 
 
 class History:
-    """What is known so far. ``ahead``: the whole model line, where it is known beforehand (a journal on disk)."""
+    """What is known so far. ``ahead``: the whole model line, where it is known beforehand (a journal on
+    disk).
+    """
 
     def __init__(self, ahead: ModelLine | None = None) -> None:
         self.roster = Roster(())
@@ -244,14 +247,18 @@ class History:
                 return
 
     def interval_s(self) -> float | None:
-        """The block interval as seen so far: time over heights between the first and the last rise that are remembered."""
+        """The block interval as seen so far: time over heights between the first and the last rise that are
+        remembered.
+        """
         if len(self._tops) < 3:
             return None
         (t0, h0), (t1, h1) = self._tops[1], self._tops[-1]
         return (t1 - t0) / (h1 - h0) if h1 > h0 else None
 
     def hold_s(self) -> float:
-        """How long something must hold by default: what was learnt at the steady state, else the larger of 3 s and 3 intervals."""
+        """How long something must hold by default: what was learnt at the steady state, else the larger of 3
+        s and 3 intervals.
+        """
         known = self.learnt.get("hold_s")
         if isinstance(known, int | float):
             return float(known)

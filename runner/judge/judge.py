@@ -35,7 +35,8 @@ class Case:
 def judge(scenario: Scenario, events: Iterable[Event]) -> Verdict:
     """The verdict on the run that ``events`` tell of, by the expectations of ``scenario``.
 
-    Raises JournalError for an event that lacks what its kind must have, or a journal that does not begin with ``run``.
+    Raises JournalError for an event that lacks what its kind must have, or a journal that does not begin with
+    ``run``.
     """
     journal = list(events)
     account = _account(journal)
@@ -192,7 +193,9 @@ def _resolve(window: Window, account: Account, every: float) -> Resolution:
 def _only_with_evidence(
     found: Resolution, window: Window, account: Account, proofs: Mapping[str, Proof]
 ) -> Resolution:
-    """A violated ``during`` or ``after`` counts only if its fault and all that overlaps the window are proved."""
+    """A violated ``during`` or ``after`` counts only if its fault and all that overlaps the window are
+    proved.
+    """
     if window.phase not in ("during", "after"):
         return found
     own = window.frame.trial

@@ -1,6 +1,8 @@
-"""The same judgement while a run goes on: what triggers wait for, whether the steady state is reached, what is still missing.
+"""The same judgement while a run goes on: what triggers wait for, whether the steady state is reached, what
+is still missing.
 
-Feeding is cheap (a sample changes what it changes); expressions are evaluated only when somebody asks, once a sample.
+Feeding is cheap (a sample changes what it changes); expressions are evaluated only when somebody asks, once a
+sample.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ SLACK_S = 0.05
 
 @dataclass(frozen=True)
 class Steady:
-    """Whether the steady state is reached, or can no longer be; why not yet; and what was learnt for the ``steady`` event."""
+    """Whether the steady state is reached, or can no longer be; why not yet; and what was learnt for the
+    ``steady`` event.
+    """
 
     reached: bool
     failed: bool = False
@@ -33,7 +37,9 @@ class Steady:
 
 @dataclass(frozen=True)
 class Pending:
-    """An expectation as it stands: not open yet, looking on (``since_s`` it has held), or decided for now; and what is missing."""
+    """An expectation as it stands: not open yet, looking on (``since_s`` it has held), or decided for now;
+    and what is missing.
+    """
 
     name: str
     phase: str
@@ -85,7 +91,9 @@ class Watch:
     # -- what the engine asks
 
     def evaluate(self, that: That, *, since: float = 0.0) -> Finding:
-        """The answer now, on the latest sample. ``since``: when watching began, in seconds on the timeline."""
+        """The answer now, on the latest sample. ``since``: when watching began, in seconds on the
+        timeline.
+        """
         now = self.history.snapshot
         if now is None:
             return NOTHING_SEEN

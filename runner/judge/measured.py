@@ -12,7 +12,8 @@ TOLERANCE_S = 0.15
 
 @dataclass(frozen=True)
 class Measured:
-    """One claim in one interval. ``effective`` and ``healed`` are None where that was not measured; moments on the run's clock.
+    """One claim in one interval. ``effective`` and ``healed`` are None where that was not measured; moments
+    on the run's clock.
 
     ``why`` says why it is not measured, ``why_left`` why it is not (known to be) gone.
     """

@@ -1,4 +1,6 @@
-"""From expectations and faults to the run's verdict: precedence, exit code, and the reasons in the order of their weight."""
+"""From expectations and faults to the run's verdict: precedence, exit code, and the reasons in the order of
+their weight.
+"""
 
 from __future__ import annotations
 

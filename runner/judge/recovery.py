@@ -1,4 +1,6 @@
-"""How long recovery took: per node, faulted and bystanders apart, and taken apart into flow, peers, heads and progress."""
+"""How long recovery took: per node, faulted and bystanders apart, and taken apart into flow, peers, heads and
+progress.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def stage_windows(window: Window) -> dict[str, Window]:
 
 
 def flow_s(proof: Proof | None, opens: float) -> float | None:
-    """Seconds from the end of the fault until packets passed again on all watched pairs; None where it cut nothing."""
+    """Seconds from the end of the fault until packets passed again on all watched pairs; None where it cut
+    nothing.
+    """
     if proof is None or "cut" not in proof.trial.claims or not proof.intervals:
         return None
     healed = [m.healed_at for claim, m in proof.intervals[-1].measured if claim == "cut"]
@@ -75,7 +79,9 @@ def _one(window: Window, marks: list[tuple[float, Answer, str]], every_s: float)
 
 
 def summary(expectations: Iterable[ExpectationVerdict], proofs: Mapping[str, Proof]) -> dict[str, Any]:
-    """``{"faulted": {median_s, max_s, nodes}, "bystanders": …}`` over all ``after`` expectations; None where there are none."""
+    """``{"faulted": {median_s, max_s, nodes}, "bystanders": …}`` over all ``after`` expectations; None where
+    there are none.
+    """
     times: dict[str, dict[str, float]] = {"faulted": {}, "bystanders": {}}
     for expectation in expectations:
         if expectation.phase != "after":

@@ -1,4 +1,6 @@
-"""Expressions of a scenario (``that``, ``when``, ``until``) evaluated on one view: bounds, predicates, not, all."""
+"""Expressions of a scenario (``that``, ``when``, ``until``) evaluated on one view: bounds, predicates, not,
+all.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def _opposite(found: Finding) -> Finding:
 
 
 def together(parts: list[Finding]) -> Finding:
-    """The answer of all parts together: violated if one is, else unknown if one is; neutral ones count only alone."""
+    """The answer of all parts together: violated if one is, else unknown if one is; neutral ones count only
+    alone.
+    """
     counted = [p for p in parts if not p.neutral]
     if not counted:
         return parts[0] if parts else Finding(Answer.HELD, "nothing is asked")

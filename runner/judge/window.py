@@ -1,7 +1,8 @@
-"""Windows of expectations: which samples count, and what their answers come to. Every rule of time is here, and no other.
+"""Windows of expectations: which samples count, and what their answers come to. Every rule of time is here,
+and no other.
 
-A window collects *marks*, one a sample, and is resolved twice: with every unknown mark as held and as violated; agreement is
-the answer, otherwise it is unknown.
+A window collects *marks*, one a sample, and is resolved twice: with every unknown mark as held and as
+violated; agreement is the answer, otherwise it is unknown.
 """
 
 from __future__ import annotations
@@ -35,10 +36,11 @@ class Mark:
 
 @dataclass(frozen=True)
 class Frame:
-    """The times of a window on the run's clock. ``begun``: when the fault began; ``spans``: where samples count.
+    """The times of a window on the run's clock. ``begun``: when the fault began; ``spans``: where samples
+    count.
 
-    ``limit`` is the last instant at which the hold interval may start (phases with a hold). ``why_unknown`` says why there is
-    no window (the fault did not take place).
+    ``limit`` is the last instant at which the hold interval may start (phases with a hold). ``why_unknown``
+    says why there is no window (the fault did not take place).
     """
 
     trial: str
@@ -128,7 +130,9 @@ class Window:
 
 
 def forgiven(marks: Sequence[Mark], missing: float) -> list[Mark]:
-    """The marks without those that say nothing: neutral ones, and unknown ones if they are no more than ``missing`` (0..1)."""
+    """The marks without those that say nothing: neutral ones, and unknown ones if they are no more than
+    ``missing`` (0..1).
+    """
     counted = [m for m in marks if not m.finding.neutral]
     unknown = sum(m.answer is Answer.UNKNOWN for m in counted)
     if unknown and unknown <= missing * len(counted) + EPSILON:
@@ -139,7 +143,8 @@ def forgiven(marks: Sequence[Mark], missing: float) -> list[Mark]:
 def first_hold(
     marks: Sequence[tuple[float, Answer]], hold_s: float, limit: float, *, unknown_holds: bool, slack_s: float
 ) -> float | None:
-    """When the first interval begins in which every mark holds for ``hold_s``, not later than ``limit``; None if there is none.
+    """When the first interval begins in which every mark holds for ``hold_s``, not later than ``limit``; None
+    if there is none.
 
     The last mark of the interval may be up to ``slack_s`` short of its end.
     """
@@ -158,7 +163,8 @@ def first_hold(
 
 
 def resolve_hold(window: Window, *, ended: float, every_s: float, why_ended: str) -> Resolution:
-    """The answer of an ``after`` window: some interval of ``hold`` begins within the limit, and all its samples hold.
+    """The answer of an ``after`` window: some interval of ``hold`` begins within the limit, and all its
+    samples hold.
 
     What the run did not live to see (it ended at ``ended``) counts as unknown samples.
     """
@@ -210,12 +216,14 @@ def _not_held(window: Window, bad: list[Mark], marks: list[Mark]) -> Resolution:
 
 
 def resolve_every(window: Window, *, why_ended: str, zero: float, every_s: float) -> Resolution:
-    """The answer of a ``during`` or ``always`` window: every sample must hold; ``why_ended`` is set where it was cut short."""
+    """The answer of a ``during`` or ``always`` window: every sample must hold; ``why_ended`` is set where it
+    was cut short.
+    """
     marks = forgiven(window.marks, window.expectation.missing)
     bad = [m for m in marks if m.answer is Answer.VIOLATED]
     firsts = bad[:1]
     last, first = window.last, window.first_violated
-    # The end of the window answers for these parts; where it was cut short, what is asked for might still have come.
+    # The end of the window answers for these parts; where it was cut short, what is asked for might have come.
     if (
         last is not None
         and last.answer is Answer.VIOLATED

@@ -1,4 +1,6 @@
-"""Bounds ``fact op value``: on what single nodes report or what is counted for them, and on the graph as a whole."""
+"""Bounds ``fact op value``: on what single nodes report or what is counted for them, and on the graph as a
+whole.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from runner.predicates.view import Judged, View
 
 GRAPH_FACTS = ("components", "diameter", "edge_connectivity")
 COUNTED_FACTS = ("degree", "lag", "finality_age", "fork_depth", "restarts")
-"""Facts that are counted here, whether or not a node reports them (those it reports come first, but for ``degree``)."""
+"""Facts that are counted here, whether or not a node reports them (those it reports come first, but for
+``degree``).
+"""
 
 _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
@@ -31,7 +35,9 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 def judge_bound(
     view: View, bound: Bound, targets: Targets, share: str = "all", graph: str | None = None
 ) -> Finding:
-    """The bound at a share of the targets; bounds on the graph as a whole look at the targets among themselves."""
+    """The bound at a share of the targets; bounds on the graph as a whole look at the targets among
+    themselves.
+    """
     if bound.fact in GRAPH_FACTS:
         return _whole(view, bound, targets, graph or _usual(view, bound.fact))
     near = joined(view, graph or "overlay") if bound.fact == "degree" else None

@@ -1,4 +1,6 @@
-"""Predicates on who is joined to whom: the observed graph (overlay, reach or sockets) against itself, its baseline or the model."""
+"""Predicates on who is joined to whom: the observed graph (overlay, reach or sockets) against itself, its
+baseline or the model.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ UNSEEN = Finding(Answer.UNKNOWN, "the graph was not observed")
 
 
 def joined(view: View, graph: str) -> Mapping[str, frozenset[str]] | None:
-    """Each running node with its neighbours in the graph (in ``reach``: those it reaches both ways); None if not observed."""
+    """Each running node with its neighbours in the graph (in ``reach``: those it reaches both ways); None if
+    not observed.
+    """
     running = view.running()
     if graph != "reach":
         edges = view.now.sockets if graph == "sockets" else view.now.overlay
@@ -65,7 +69,9 @@ def sizes(parts: shape.Components | list[frozenset[str]]) -> str:
 
 
 class Connected(Scoped, name="connected"):
-    """All targets (or a ``share`` of them) lie in one component of the graph; paths may lead through other nodes."""
+    """All targets (or a ``share`` of them) lie in one component of the graph; paths may lead through other
+    nodes.
+    """
 
     graph: Graph = "overlay"
 
@@ -121,7 +127,8 @@ class Isolated(Scoped, name="isolated"):
 class MatchesModel(Scoped, name="matches_model"):
     """Who reaches whom is what the model says, both ways: what is cut is cut, and nothing else.
 
-    With ``graph: overlay`` or ``sockets``: no connection crosses a cut, and each component of the model is one of the graph.
+    With ``graph: overlay`` or ``sockets``: no connection crosses a cut, and each component of the model is
+    one of the graph.
     """
 
     graph: Graph = "reach"
@@ -178,7 +185,9 @@ class MatchesModel(Scoped, name="matches_model"):
 
 
 class DegreeRecovers(Scoped, name="degree_recovers"):
-    """Each target has its connections back: at least ``to`` (default 75%) of those it had in the steady state."""
+    """Each target has its connections back: at least ``to`` (default 75%) of those it had in the steady
+    state.
+    """
 
     to: PercentField = 0.75
     graph: Graph = "overlay"

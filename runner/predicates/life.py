@@ -24,7 +24,9 @@ def _expression(value: Any) -> Any:
 
 
 class Up(Scoped, name="up"):
-    """The targets run and answer. Nodes named by target fields count as not up while a fault has them down."""
+    """The targets run and answer. Nodes named by target fields count as not up while a fault has them
+    down.
+    """
 
     def judge(self, view: View) -> Finding:
         """Each target: it answers, and no fault has it down."""

@@ -1,4 +1,5 @@
-"""What the run has shown so far, as predicates need it: how facts rose, which points were seen, who crashed, what was logged.
+"""What the run has shown so far, as predicates need it: how facts rose, which points were seen, who crashed,
+what was logged.
 
 Grows with every sample; nothing is computed twice. Instants are seconds on the run's clock.
 """
@@ -47,7 +48,9 @@ class Fall:
 
 @dataclass
 class Ledger:
-    """The points of one fact: who said which hash at which height, first when; and what each node said last."""
+    """The points of one fact: who said which hash at which height, first when; and what each node said
+    last.
+    """
 
     said: dict[int, dict[str, dict[str, float]]] = field(default_factory=dict)
     forked: list[int] = field(default_factory=list)
@@ -56,7 +59,9 @@ class Ledger:
     tip: dict[str, Point] = field(default_factory=dict)
 
     def add(self, t: float, node: str, points: Iterable[Point]) -> list[tuple[int, str, str]]:
-        """Take new points of a node; returns those of its own that were replaced: (height, old hash, new hash)."""
+        """Take new points of a node; returns those of its own that were replaced: (height, old hash, new
+        hash).
+        """
         replaced = []
         own = self.latest.setdefault(node, {})
         for height, digest in points:
@@ -99,7 +104,9 @@ class Memory:
         self.lines: list[Line] = []
         self.restarts: dict[str, list[float]] = {}
         self.down: dict[str, list[tuple[float, float | None]]] = {}
-        """Node → intervals in which the model did not want it running, or it had not yet come back from that."""
+        """Node → intervals in which the model did not want it running, or it had not yet come back from
+        that.
+        """
         self.degrees: dict[str, dict[str, float]] = {}
         """Graph → node → its degree in the steady state."""
         self.rates: dict[str, float] = {}
@@ -114,7 +121,9 @@ class Memory:
         *,
         anew: bool = False,
     ) -> None:
-        """Take what changed at a node. ``anew``: its disk was wiped by a fault, so its past does not bind it."""
+        """Take what changed at a node. ``anew``: its disk was wiped by a fault, so its past does not bind
+        it.
+        """
         if anew:
             for ledger in self.ledgers.values():
                 ledger.forget(node)

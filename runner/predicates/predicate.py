@@ -1,7 +1,7 @@
 """The contract of a predicate, the snapshot it looks at, and the catalogue of all there are.
 
-A predicate is a pure function of snapshots and of the model: held, violated or unknown, the reason in words and the distance to the bound.
-Declaring the class registers it. Nothing here reads a clock or a file.
+A predicate is a pure function of snapshots and of the model: held, violated or unknown, the reason in words
+and the distance to the bound. Declaring the class registers it. Nothing here reads a clock or a file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ class Answer(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """An answer with its reason in words; ``distance`` is how far from the bound (positive: missing), in ``unit``.
+    """An answer with its reason in words; ``distance`` is how far from the bound (positive: missing), in
+    ``unit``.
 
     ``nodes`` gives the answer and the reason for single nodes where the predicate judges nodes one by one.
     """
@@ -45,7 +46,9 @@ class Finding:
     unit: str = ""
     nodes: Mapping[str, tuple[Answer, str]] = field(default_factory=dict)
     neutral: bool = False
-    """There was nobody to judge (the model has all of them down): such a sample counts neither way; answer is unknown."""
+    """There was nobody to judge (the model has all of them down): such a sample counts neither way; answer is
+    unknown.
+    """
 
 
 Point = tuple[int, str]
@@ -53,10 +56,11 @@ Point = tuple[int, str]
 
 @dataclass(frozen=True)
 class NodeView:
-    """A node at one instant. ``answers`` is None where our own eye failed; ``why`` says why it does not answer.
+    """A node at one instant. ``answers`` is None where our own eye failed; ``why`` says why it does not
+    answer.
 
-    ``status`` is the model's: running, paused, down, or ``starting`` (it should run, but a fault or a restart has just ended and
-    it has not answered since).
+    ``status`` is the model's: running, paused, down, or ``starting`` (it should run, but a fault or a restart
+    has just ended and it has not answered since).
     """
 
     name: str
@@ -70,8 +74,9 @@ class NodeView:
 class Snapshot:
     """The network at one instant ``t`` (seconds on the run's clock), rebuilt from the journal.
 
-    ``overlay`` and ``sockets`` are sets of edges (a, b) with a before b in the network's order; ``reach`` is observed: blocks and the ordered
-    pairs of block indexes that are cut; ``model`` is the state that was in force (``NetworkModel.describe()``). Each is None where nothing is known.
+    ``overlay`` and ``sockets`` are sets of edges (a, b) with a before b in the network's order; ``reach`` is
+    observed: blocks and the ordered pairs of block indexes that are cut; ``model`` is the state that was in
+    force (``NetworkModel.describe()``). Each is None where nothing is known.
     """
 
     t: float
@@ -88,14 +93,18 @@ class Predicate(Values):
     name: ClassVar[str] = ""
     short: ClassVar[str | None] = None
     cumulative: ClassVar[bool] = False
-    """Looks at everything since its window opened, so that the last sample of the window answers for all of it."""
+    """Looks at everything since its window opened, so that the last sample of the window answers for all of
+    it.
+    """
 
     def judge(self, view: View) -> Finding:
         """The answer at the view's instant. Pure; never raises for what a network may say."""
         raise NotImplementedError(self.name)
 
     def is_cumulative(self) -> bool:
-        """Whether the last sample of a window answers for all of it (some predicates: depending on their fields)."""
+        """Whether the last sample of a window answers for all of it (some predicates: depending on their
+        fields).
+        """
         return self.cumulative
 
     def __init_subclass__(cls, name: str = "", short: str | None = None, **rest: Any) -> None:

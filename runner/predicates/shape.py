@@ -1,4 +1,6 @@
-"""Facts of an observed graph: its edges as a set of pairs, nodes as names. Results are kept, since graphs change seldom."""
+"""Facts of an observed graph: its edges as a set of pairs, nodes as names. Results are kept, since graphs
+change seldom.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,9 @@ def block_of(reach: Reach) -> Mapping[str, int]:
 
 
 def as_reach(cuts: Mapping[str, Any] | None, nodes: tuple[str, ...] = ()) -> Reach:
-    """``{"blocks": [[names]], "cut": [[i, j]]}`` as a value; nothing cut (one block of ``nodes``) where it is None."""
+    """``{"blocks": [[names]], "cut": [[i, j]]}`` as a value; nothing cut (one block of ``nodes``) where it is
+    None.
+    """
     if not cuts:
         return (frozenset(nodes),), frozenset()
     return tuple(frozenset(b) for b in cuts["blocks"]), frozenset((i, j) for i, j in cuts["cut"])

@@ -1,4 +1,6 @@
-"""How many of the targets must comply: ``all any most 80% 3`` or ``exactly 1``. Reading it, and the verdict over single nodes."""
+"""How many of the targets must comply: ``all any most 80% 3`` or ``exactly 1``. Reading it, and the verdict
+over single nodes.
+"""
 
 from __future__ import annotations
 
@@ -107,7 +109,8 @@ def over_nodes(
     distance: float | None = None,
     unit: str = "",
 ) -> Finding:
-    """The answer over single nodes: evaluated with every unknown node as complying and as not; agreement is the answer.
+    """The answer over single nodes: evaluated with every unknown node as complying and as not; agreement is
+    the answer.
 
     ``held`` is the reason when it holds; otherwise the reasons of the nodes that do not comply are named.
     """

@@ -1,4 +1,6 @@
-"""Predicates on what nodes say of their chain: agreement, progress, safety. Points ``[height, hash]`` compare by height."""
+"""Predicates on what nodes say of their chain: agreement, progress, safety. Points ``[height, hash]`` compare
+by height.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,9 @@ def who_says(values: Mapping[str, str]) -> str:
 class Agree(Scoped, name="agree", short="fact"):
     """All targets (or a ``share`` of them) have the same value of ``fact``.
 
-    Points are compared by height: nobody is more than ``lag`` heights (default 1) behind the highest, and at no height do two
-    of them have different hashes. ``per`` names the fact that counts (``layer``) for a fact that is not a point.
+    Points are compared by height: nobody is more than ``lag`` heights (default 1) behind the highest, and at
+    no height do two of them have different hashes. ``per`` names the fact that counts (``layer``) for a fact
+    that is not a point.
     """
 
     fact: FactField
@@ -137,7 +140,8 @@ class Agree(Scoped, name="agree", short="fact"):
 class Progress(Scoped, name="progress", short="fact"):
     """``fact`` rose at each target lately (in the larger of 3 s and three block intervals).
 
-    ``rate: 50%`` asks for that share of the speed of the steady state; ``gain: 5`` for so much since the window opened.
+    ``rate: 50%`` asks for that share of the speed of the steady state; ``gain: 5`` for so much since the
+    window opened.
     """
 
     fact: FactField
@@ -205,7 +209,9 @@ class Progress(Scoped, name="progress", short="fact"):
 
 
 def rise(view: View, fact: str, node: str, base: float) -> tuple[float | None, float, str]:
-    """How much a fact rose at a node since ``base``, over how many seconds, and why that is not known (None)."""
+    """How much a fact rose at a node since ``base``, over how many seconds, and why that is not known
+    (None).
+    """
     now = view.memory.number(fact, node, view.now.t)
     if now is None:
         return None, 0.0, f"does not report {fact} as a number or a point"
@@ -217,7 +223,9 @@ def rise(view: View, fact: str, node: str, base: float) -> tuple[float | None, f
 
 
 class Stalled(Scoped, name="stalled", short="fact"):
-    """``fact`` rose by at most ``gain`` (default 0) at each target: in ``during`` since the window opened, else lately."""
+    """``fact`` rose by at most ``gain`` (default 0) at each target: in ``during`` since the window opened,
+    else lately.
+    """
 
     fact: FactField
     gain: Annotated[int, Field(ge=0)] = 0
@@ -277,7 +285,9 @@ class NoConflict(Scoped, name="no_conflict", short="fact"):
 
 
 class NeverBack(Scoped, name="never_back", short="fact"):
-    """``fact`` never fell at a target, nor did its hash at a height change. A disk wiped by a fault starts anew."""
+    """``fact`` never fell at a target, nor did its hash at a height change. A disk wiped by a fault starts
+    anew.
+    """
 
     cumulative: ClassVar[bool] = True
     fact: FactField
@@ -329,7 +339,9 @@ class FreshFinal(Scoped, name="fresh_final"):
 
 
 class PrefixIntact(Scoped, name="prefix_intact"):
-    """What had been finalized when the window opened is finalized still, with the same hashes, at each target."""
+    """What had been finalized when the window opened is finalized still, with the same hashes, at each
+    target.
+    """
 
     fact: FactField = "finalized"
 

@@ -1,4 +1,6 @@
-"""Whom a predicate judges: target fields resolved against the nodes, groups and steps of a run. No drawing happens here."""
+"""Whom a predicate judges: target fields resolved against the nodes, groups and steps of a run. No drawing
+happens here.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from faults.fields import Bound, Targets, problem
 
 @dataclass(frozen=True)
 class Roster:
-    """The nodes of a run in order, and whom each step (``STEP``, ``STEP.SIDE``, ``STEP.2``, ``STEP.2.SIDE``) hit so far."""
+    """The nodes of a run in order, and whom each step (``STEP``, ``STEP.SIDE``, ``STEP.2``, ``STEP.2.SIDE``)
+    hit so far.
+    """
 
     nodes: tuple[NodeInfo, ...]
     hits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -36,7 +40,8 @@ class Roster:
     def select(
         self, targets: Targets, complies: Callable[[str, Bound], bool] | None = None
     ) -> tuple[str, ...]:
-        """The nodes the fields leave over, in the network's order. ``complies`` answers ``where`` for one node.
+        """The nodes the fields leave over, in the network's order. ``complies`` answers ``where`` for one
+        node.
 
         ``pick`` draws, and judging draws nothing: it is refused when a predicate is read and ignored here.
         """

@@ -1,4 +1,6 @@
-"""What a predicate is shown: the present snapshot, the past, who is meant, and since when its window is open."""
+"""What a predicate is shown: the present snapshot, the past, who is meant, and since when its window is
+open.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,9 @@ NO_ANSWER = "does not answer"
 class View:
     """The network as seen at one instant from within a window.
 
-    ``since`` is when the window opened (for a trigger: when watching began), ``zero`` the timeline's zero, both on the run's
-    clock; ``begun`` is when the fault began that the window belongs to; ``lately_s`` is how far back *lately* reaches: the larger of 3 s and three block intervals.
+    ``since`` is when the window opened (for a trigger: when watching began), ``zero`` the timeline's zero,
+    both on the run's clock; ``begun`` is when the fault began that the window belongs to; ``lately_s`` is how
+    far back *lately* reaches: the larger of 3 s and three block intervals.
     """
 
     now: Snapshot
@@ -40,7 +43,9 @@ class View:
         return tuple(n for n in self.roster.names if self.is_running(n))
 
     def is_running(self, node: str) -> bool:
-        """Whether the node is to be judged: it should be running, and where nothing sets a deadline it has come back first."""
+        """Whether the node is to be judged: it should be running, and where nothing sets a deadline it has
+        come back first.
+        """
         seen = self.now.nodes.get(node)
         if seen is None:
             return True
@@ -63,7 +68,9 @@ class View:
         return self.now.nodes.get(name) or NodeView(name, answers=None)
 
     def silent(self, name: str) -> Judged | None:
-        """Why nothing can be asked of the node: it does not answer (against it), or our own eye failed; None if it answers."""
+        """Why nothing can be asked of the node: it does not answer (against it), or our own eye failed; None
+        if it answers.
+        """
         seen = self.node(name)
         if seen.answers:
             return None

@@ -33,7 +33,8 @@ class RunDirectory:
 
     @classmethod
     def create(cls, out: Path | str, name: str, *, moment: time.struct_time | None = None) -> RunDirectory:
-        """Make ``OUT/<time>-<name>``, with a number behind it where that exists. ``moment``: local time, default now.
+        """Make ``OUT/<time>-<name>``, with a number behind it where that exists. ``moment``: local time,
+        default now.
 
         Raises DirectoryError where the folder cannot be made.
         """

@@ -1,10 +1,12 @@
-"""The journal: one event a line, ``{"t", "wall", "event", …}``. Writing it while a run lasts, and reading it afterwards.
+"""The journal: one event a line, ``{"t", "wall", "event", …}``. Writing it while a run lasts, and reading it
+afterwards.
 
 What the events mean is in ``docs/reference/journal.md``; here they are plain mappings.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -22,7 +24,9 @@ class JournalError(Exception):
 
 
 def encode(event: Event) -> str:
-    """An event as one line without its end. What JSON cannot say (NaN, infinity) becomes null; sets and paths become text."""
+    """An event as one line without its end. What JSON cannot say (NaN, infinity) becomes null; sets and paths
+    become text.
+    """
     return json.dumps(_plain(event), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
@@ -41,7 +45,8 @@ def _plain(value: Any) -> Any:
 
 
 class Writer:
-    """Appends events to a journal. Any thread may write; a line is there whole or (after a crash) torn at the very end.
+    """Appends events to a journal. Any thread may write; a line is there whole or (after a crash) torn at the
+    very end.
 
     Raises JournalError where the file cannot be written.
     """
@@ -55,7 +60,9 @@ class Writer:
             raise JournalError(f"{self.path}: the journal cannot be written: {e.strerror}") from None
 
     def write(self, event: Event | str, **fields: Any) -> None:
-        """Append one event: a whole mapping, or its name with the fields (``write("sample", t=1.0, nodes={})``)."""
+        """Append one event: a whole mapping, or its name with the fields (``write("sample", t=1.0,
+        nodes={})``).
+        """
         record = {"event": event, **fields} if isinstance(event, str) else {**event, **fields}
         if "event" not in record or "t" not in record:
             raise ValueError("an event needs its name ('event') and its time ('t')")
@@ -77,10 +84,8 @@ class Writer:
         """Close the file, its content safely on disk. May be called twice."""
         with self._lock:
             if self._fd >= 0:
-                try:
+                with contextlib.suppress(OSError):  # a pipe or a special file has nothing to sync
                     os.fsync(self._fd)
-                except OSError:
-                    pass  # a pipe or a special file has nothing to sync
                 os.close(self._fd)
                 self._fd = -1
 
@@ -102,7 +107,8 @@ class Reader:
     def events(self) -> Iterator[dict[str, Any]]:
         """The events in the order they were written. A torn last line is left out.
 
-        Raises JournalError with the line's number for a damaged journal, a file that is none, or an unknown schema.
+        Raises JournalError with the line's number for a damaged journal, a file that is none, or an unknown
+        schema.
         """
         self.torn = False
         try:
@@ -137,7 +143,8 @@ class Reader:
 
     @staticmethod
     def _looks_torn(line: bytes) -> bool:
-        return line.startswith(b'{"t":') and not line.endswith(b"\n")
+        begin = b'{"t":'
+        return not line.endswith(b"\n") and line[: len(begin)] == begin[: len(line)]
 
     def _event(self, line: bytes, number: int) -> dict[str, Any]:
         def wrong(why: str) -> JournalError:
@@ -158,7 +165,8 @@ class Reader:
     def _check_first(self, event: Event) -> None:
         if event["event"] != "run":
             raise JournalError(
-                f"{self.path}:1: this is no journal of a run: it begins with '{event['event']}' instead of 'run'"
+                f"{self.path}:1: this is no journal of a run: "
+                f"it begins with '{event['event']}' instead of 'run'"
             )
         if event.get("schema") != SCHEMA:
             raise JournalError(

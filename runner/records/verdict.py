@@ -1,4 +1,6 @@
-"""The values of ``verdict.json`` (schema 0): what is said of a run, its expectations and its faults. To and from JSON."""
+"""The values of ``verdict.json`` (schema 0): what is said of a run, its expectations and its faults. To and
+from JSON.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class NodeVerdict:
 
 @dataclass(frozen=True)
 class ExpectationVerdict:
-    """One expectation (one for each trial of a repeated step). Seconds count from the end of the fault it is about."""
+    """One expectation (one for each trial of a repeated step). Seconds count from the end of the fault it is
+    about.
+    """
 
     name: str
     phase: Literal["before", "during", "after", "always"]
@@ -56,7 +60,9 @@ class ExpectationVerdict:
 
 @dataclass(frozen=True)
 class Interval:
-    """One time that a fault was on; moments count from the steady state, ``leaked_s`` is how late it took hold."""
+    """One time that a fault was on; moments count from the steady state, ``leaked_s`` is how late it took
+    hold.
+    """
 
     started_s: float | None = None
     effective_s: float | None = None
@@ -78,7 +84,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class FaultVerdict:
-    """One trial: whether it took effect and is gone. ``healed`` is None where that was not measured or it stays for good."""
+    """One trial: whether it took effect and is gone. ``healed`` is None where that was not measured or it
+    stays for good.
+    """
 
     name: str
     kind: str
@@ -157,7 +165,9 @@ def _fault(data: Mapping[str, Any]) -> FaultVerdict:
 
 
 def _rounded(value: Any) -> Any:
-    """Milliseconds are enough for people and make the same bytes everywhere; what is not finite is nothing."""
+    """Milliseconds are enough for people and make the same bytes everywhere; what is not finite is
+    nothing.
+    """
     if isinstance(value, float):
         return round(value, 3) + 0.0 if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -1,11 +1,15 @@
 """Each rule of time and precedence on a written journal."""
 
-import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from written import Journal, World, chain, expect, names, scenario
 
 from runner.judge.judge import judge
+from runner.records.journal import JournalError
 
 N = names(4)
 SIDES = [["n1", "n2"], ["n3", "n4"]]
@@ -37,7 +41,15 @@ def test_a_split_that_heals_is_held_with_its_recovery_time():
         journal,
         expect("before", "connected", of="faults"),
         expect("during", "components == 2", of="split"),
-        expect("after", "connected", {"agree": "head"}, {"progress": "height"}, of="split", within="10s", hold="3s"),
+        expect(
+            "after",
+            "connected",
+            {"agree": "head"},
+            {"progress": "height"},
+            of="split",
+            within="10s",
+            hold="3s",
+        ),
         expect("always", {"no_conflict": "finalized"}, {"never_back": "finalized"}, "no_crash"),
     )
     assert verdict.reasons[0].startswith("all 4 expectations held"), verdict.reasons
@@ -97,7 +109,7 @@ def test_a_network_that_hangs_after_the_heal_is_violated_not_inconclusive():
 def test_a_chain_that_stands_still_after_the_heal_is_violated():
     world = split_world(10, 20, facts=lambda t, n: chain(min(t, 20)))
     journal = Journal(world, until=40).split(10, 20, SIDES)
-    verdict, by = run(journal, expect("after", {"progress": "height"}, of="split", within="5s", hold="3s"))
+    _, by = run(journal, expect("after", {"progress": "height"}, of="split", within="5s", hold="3s"))
     assert by["after split"].verdict == "violated"
     assert "did not rise" in by["after split"].reason
 
@@ -125,7 +137,8 @@ def test_missing_samples_are_forgiven_up_to_their_share():
     world.missed = lambda t: t == 15.0
     journal = Journal(world, until=40).split(10, 20, SIDES)
     strict, lenient = (
-        expect("during", "components == 2", of="split", name=n, missing=m) for n, m in (("strict", 0.0), ("lenient", 0.1))
+        expect("during", "components == 2", of="split", name=n, missing=m)
+        for n, m in (("strict", 0.0), ("lenient", 0.1))
     )
     _, by = run(journal, strict, lenient)
     assert by["strict"].verdict == "unknown"
@@ -133,13 +146,15 @@ def test_missing_samples_are_forgiven_up_to_their_share():
 
 
 def test_during_spans_from_effective_to_the_begin_of_the_heal():
-    # Two components are seen only between the observed begin and the commanded end: anything wider would be violated.
+    # Two components are seen only between the observed begin and the commanded end: anything wider is violated.
     journal = Journal(split_world(10.0, 20.0), until=40).split(10, 20, SIDES)
     _, by = run(journal, expect("during", "components == 2", of="split"))
     assert by["during split"].verdict == "held"
     wrong = Journal(split_world(10.0, 18.0), until=40).split(10, 20, SIDES)
     _, by = run(wrong, expect("during", "components == 2", of="split"))
-    assert by["during split"].verdict == "unknown", "the sweeps disprove the split, so its violation does not count"
+    assert by["during split"].verdict == "unknown", (
+        "the sweeps disprove the split, so its violation does not count"
+    )
 
 
 def test_during_with_within_opens_later():
@@ -210,7 +225,9 @@ def test_a_window_that_an_abort_cut_short_is_unknown_with_the_reason():
 def test_a_fault_that_an_abort_ended_is_told_so():
     journal = Journal(split_world(10, 15), until=15, why="abort").split(10, 20, SIDES)
     journal.extra = [e for e in journal.extra if e["t"] < 15]
-    journal.beats([], ).model(15.0, {})
+    journal.beats(
+        [],
+    ).model(15.0, {})
     verdict, by = run(journal, expect("after", "connected", of="split", within="5s"))
     assert verdict.faults[0].ended_by == "abort"
     assert "the run was over before 'split' had ended" in by["after split"].reason
@@ -226,7 +243,9 @@ def test_a_run_that_was_killed_is_broken_off():
 
 
 def test_what_could_not_be_healed_comes_first():
-    journal = Journal(split_world(10, 20, back=100), until=40, left=["rule 7 of table seatrial"]).split(10, 20, SIDES)
+    journal = Journal(split_world(10, 20, back=100), until=40, left=["rule 7 of table seatrial"]).split(
+        10, 20, SIDES
+    )
     verdict, _ = run(journal, expect("after", "connected", of="split", within="5s"))
     assert verdict.exit_code == 5
     assert verdict.reasons[0] == "could not be healed: rule 7 of table seatrial"
@@ -241,7 +260,9 @@ def test_a_steady_state_that_was_never_reached_is_inconclusive():
 
 
 def test_a_trigger_that_was_never_met_is_inconclusive_not_aborted():
-    journal = Journal(World(list(N)), until=30, why="abort").add("trigger", 28.0, step="x", when="no", met=False)
+    journal = Journal(World(list(N)), until=30, why="abort").add(
+        "trigger", 28.0, step="x", when="no", met=False
+    )
     verdict, _ = run(journal, expect("always", "no_crash"))
     assert verdict.exit_code == 3
 
@@ -277,7 +298,10 @@ def test_each_trial_of_a_repeated_step_is_judged():
     first, second = world.edges, other.edges
     world.edges = lambda t: first(t) if t < 25 else second(t)
     ranges = [(10, 14), (25, 29)]
-    world.reach = lambda t: {"blocks": SIDES, "cut": [[0, 1], [1, 0]] if any(a <= t < b for a, b in ranges) else []}
+    world.reach = lambda t: {
+        "blocks": SIDES,
+        "cut": [[0, 1], [1, 0]] if any(a <= t < b for a, b in ranges) else [],
+    }
     journal = Journal(world, until=45)
     for i, (a, b) in enumerate(ranges, 1):
         journal.step("split", "partition", a, b, sides={"a": SIDES[0], "b": SIDES[1]}, trial=f"split.{i}")
@@ -301,7 +325,9 @@ def test_always_begins_at_the_steady_state():
 
 
 def test_a_crash_after_the_last_sample_counts_too():
-    journal = Journal(World(list(N)), until=20.4).add("exited", 20.3, node="n2", pid=3, code=-11, expected=False)
+    journal = Journal(World(list(N)), until=20.4).add(
+        "exited", 20.3, node="n2", pid=3, code=-11, expected=False
+    )
     _, by = run(journal, expect("always", "no_crash"))
     assert by["always"].reason.endswith("n2 ended by itself at 15.3 s (signal 11)")
 
@@ -361,7 +387,11 @@ def test_faulted_and_bystanders_recover_apart():
     verdict, by = run(journal, expect("after", "height >= 3", of="crash", within="8s"))
     assert by["after crash"].nodes["n2"].recovery_s == pytest.approx(0.4, abs=0.1)
     assert verdict.recovery["faulted"]["max_s"] == pytest.approx(3.9, abs=0.1)
-    assert verdict.recovery["bystanders"] == {"median_s": pytest.approx(0.4), "max_s": pytest.approx(0.4), "nodes": 3}
+    assert verdict.recovery["bystanders"] == {
+        "median_s": pytest.approx(0.4),
+        "max_s": pytest.approx(0.4),
+        "nodes": 3,
+    }
 
 
 def test_recovery_is_taken_apart():
@@ -374,10 +404,46 @@ def test_recovery_is_taken_apart():
     assert stages["flow_s"] < 0.1 < stages["peers_s"] < stages["progress_s"]
 
 
-def test_judging_twice_gives_the_same_bytes():
-    journal = Journal(split_world(10, 20), until=40).split(10, 20, SIDES)
+SAME = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from test_judge_windows import SIDES, Journal, expect, judge, scenario, split_world
+
+world = split_world(10, 18, back=100)
+journal = Journal(world, until=40).split(10, 20, SIDES)
+after = expect("after", "connected", {"agree": "head"}, of="split", within="5s")
+print(judge(scenario(after, expect("always", "degree >= 2")), journal.events()).to_text())
+"""
+
+
+def test_judging_the_same_journal_gives_the_same_bytes_in_any_process():
+    here = Path(__file__).parent
+    paths = {"PYTHONPATH": f"{here}:{here.parent / 'predicates'}"}
     texts = {
-        judge(scenario(expect("after", "connected", of="split", within="5s")), json.loads(json.dumps(journal.events()))).to_text()
-        for _ in range(2)
+        subprocess.run(
+            [sys.executable, "-c", SAME, str(here)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, **paths, "PYTHONHASHSEED": seed},
+        ).stdout
+        for seed in ("1", "2", "3")
     }
     assert len(texts) == 1
+    assert "packets passed n1→n3, n1→n4, n2→n3" in texts.pop()
+
+
+def test_damaged_events_are_named_and_never_a_traceback():
+    events = Journal(split_world(10, 20), until=30).split(10, 20, SIDES).events()
+    complaints = []
+    for i, event in enumerate(events[:40]):
+        for key in list(event):
+            broken = [*events[:i], {k: v for k, v in event.items() if k != key}, *events[i + 1 :]]
+            if key in ("event", "t"):
+                continue  # the reader refuses these
+            try:
+                judge(scenario(expect("always", "connected")), broken)
+            except JournalError as error:
+                complaints.append((i + 1, str(error)))
+    assert complaints
+    assert all(f"event {i} " in text for i, text in complaints)

@@ -1,4 +1,7 @@
-"""Every predicate and bound has a network that violates it, one that holds and one of which it cannot be told."""
+# ruff: noqa: E501 (a table)
+"""Every predicate and bound has a network that violates it, one that holds and one of which it cannot be
+told.
+"""
 
 import pytest
 from written import Journal, World, chain, found, names
@@ -265,7 +268,9 @@ def test_what_rose_before_the_fault_ended_is_no_recovery():
 
 
 def test_targets_are_steps_sides_groups_globs_and_nodes():
-    journal = network(of("n5", silent)).step("split", "partition", 6, 9, sides={"a": ["n1", "n2"], "b": ["n4", "n5"]})
+    journal = network(of("n5", silent)).step(
+        "split", "partition", 6, 9, sides={"a": ["n1", "n2"], "b": ["n4", "n5"]}
+    )
     for targets, answer in (
         ({"of": "split.a"}, HELD),
         ({"of": "split.b"}, VIOLATED),

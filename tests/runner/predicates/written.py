@@ -1,4 +1,6 @@
-"""Journals written by hand: a world says what nodes answer and who is joined to whom, and out come the events of a run."""
+"""Journals written by hand: a world says what nodes answer and who is joined to whom, and out come the events
+of a run.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,7 +25,9 @@ def names(count: int) -> list[str]:
 
 
 def chain(t: float, fork: str = "b", since: int = 0) -> Facts:
-    """A healthy node: a block a second, final after two; blocks from height ``since`` on belong to ``fork``."""
+    """A healthy node: a block a second, final after two; blocks from height ``since`` on belong to
+    ``fork``.
+    """
     h = int(t)
     final = max(h - 2, 0)
 
@@ -35,7 +39,9 @@ def chain(t: float, fork: str = "b", since: int = 0) -> Facts:
 
 @dataclass
 class World:
-    """What the eye sees. ``facts(t, node)`` is a mapping, a text (why it does not answer) or None (not asked)."""
+    """What the eye sees. ``facts(t, node)`` is a mapping, a text (why it does not answer) or None (not
+    asked).
+    """
 
     nodes: list[str]
     facts: Callable[[float, str], Facts | str | None] = lambda t, node: chain(t)
@@ -103,7 +109,13 @@ class Journal:
         return self
 
     def split(
-        self, start: float, end: float | None, sides: list[list[str]], name: str = "split", *, watched: bool = True
+        self,
+        start: float,
+        end: float | None,
+        sides: list[list[str]],
+        name: str = "split",
+        *,
+        watched: bool = True,
     ) -> "Journal":
         """A partition that works: commanded, proved by heartbeats of one pair each way, healed."""
         a, b = sides
@@ -117,9 +129,13 @@ class Journal:
             self.beats([(a[0], b[0]), (b[0], a[0])], *changes)
         return self
 
-    def kill(self, start: float, end: float, nodes: list[str], name: str = "crash", **status: Any) -> "Journal":
+    def kill(
+        self, start: float, end: float, nodes: list[str], name: str = "crash", **status: Any
+    ) -> "Journal":
         self.step(name, "kill", start, end, targets=nodes, claims=("down",))
-        self.model(start, {"status": {n: {"is": "down", "signal": "kill", "wipe": False, **status} for n in nodes}})
+        self.model(
+            start, {"status": {n: {"is": "down", "signal": "kill", "wipe": False, **status} for n in nodes}}
+        )
         self.model(end, {})
         for n in nodes:
             self.add("exited", start + 0.02, node=n, pid=7, code=-9, expected=True)
@@ -210,13 +226,22 @@ def expect(phase: str, *texts: Any, of: str = "", name: str = "", **rest: Any) -
 
 
 def scenario(*expectations: Expectation, steps: tuple[str, ...] = ()) -> Scenario:
-    made = tuple(Step(s, "partition", Fault.model_construct(), Moment("steady", plus=Duration(0))) for s in steps)
+    made = tuple(
+        Step(s, "partition", Fault.model_construct(), Moment("steady", plus=Duration(0))) for s in steps
+    )
     network = Network("local", (Group("nodes", ()),), units={"layer": 2.0})
     return Scenario("s", network, made, expectations)
 
 
-def found(journal: Journal, expression: Any, *, at: float | None = None, phase: str = "always", since: float = ZERO,
-          begun: float = ZERO) -> Finding:
+def found(
+    journal: Journal,
+    expression: Any,
+    *,
+    at: float | None = None,
+    phase: str = "always",
+    since: float = ZERO,
+    begun: float = ZERO,
+) -> Finding:
     """The answer to an expression on the last sample not later than ``at``."""
     history = History()
     for event in journal.events():
