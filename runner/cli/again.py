@@ -35,7 +35,7 @@ REPLAY_EPILOG = (
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(epilog=JUDGE_EPILOG)(judge)
-    app.command(epilog=REPLAY_EPILOG)(replay)
+    app.command(epilog=REPLAY_EPILOG, short_help="Run a trial again, hitting the same nodes.")(replay)
 
 
 def judge(

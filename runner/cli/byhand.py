@@ -51,10 +51,15 @@ RunOption = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog=UP_EPILOG)(up)
-    app.command(epilog=INJECT_EPILOG)(inject)
-    app.command(epilog=DOWN_EPILOG)(down)
-    app.command("exec", epilog=EXEC_EPILOG, context_settings={"ignore_unknown_options": True})(exec_)
+    app.command(epilog=UP_EPILOG, short_help="Start a network and keep it until Ctrl-C.")(up)
+    app.command(epilog=INJECT_EPILOG, short_help="Inject a fault into a live network.")(inject)
+    app.command(epilog=DOWN_EPILOG, short_help="End a live network.")(down)
+    app.command(
+        "exec",
+        short_help="Run a command inside a node's network.",
+        epilog=EXEC_EPILOG,
+        context_settings={"ignore_unknown_options": True},
+    )(exec_)
 
 
 def up(

@@ -22,7 +22,10 @@ SEVERITY = (NOT_HEALED, ABORTED, VIOLATED, INCONCLUSIVE, HELD)
 
 
 def worst(codes: Iterable[int]) -> int:
-    """The exit code of several runs; a code that is none of ours counts as could-not-run."""
+    """The exit code of several runs; bad input of some, or an unknown code, counts as could-not-run."""
+    codes = list(codes)
+    if codes and all(code == BAD_INPUT for code in codes):
+        return BAD_INPUT
     known = {code if code in SEVERITY else ABORTED for code in codes}
     return next((code for code in SEVERITY if code in known), HELD)
 

@@ -17,7 +17,6 @@ from runner.reports.wording import clean
 
 if TYPE_CHECKING:
     from runner.plan.model import Plan
-    from runner.scenario import Problem
     from runner.scenario.model import Scenario
 
 CHECK_EPILOG = (
@@ -45,11 +44,11 @@ LIST_EPILOG = (
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command(epilog=CHECK_EPILOG)(check)
-    app.command(epilog=PLAN_EPILOG)(plan)
+    app.command(epilog=CHECK_EPILOG, short_help="Check scenario files; start nothing.")(check)
+    app.command(epilog=PLAN_EPILOG, short_help="Show who would be hit when; start nothing.")(plan)
     app.command(epilog=SCHEMA_EPILOG)(schema)
     app.command(epilog=INIT_EPILOG)(init)
-    app.command("list", epilog=LIST_EPILOG)(list_)
+    app.command("list", epilog=LIST_EPILOG, short_help="List scenarios, or a folder of runs.")(list_)
 
 
 def check(
@@ -61,7 +60,7 @@ def check(
 ) -> None:
     """Check scenario files and start nothing: every problem of every file at once."""
     scenarios, problems = source.read(files, network=network, params=param, sets=sets)
-    problems += [p for file, scenario in scenarios.items() for p in _unplannable(file, scenario)]
+    problems += [p for file, scenario in scenarios.items() for p in source.unplannable(file, scenario)]
     if json:
         rows = [asdict(p) for p in problems]
         console.out(jsonlib.dumps({"problems": rows}, indent=2, ensure_ascii=False))
@@ -73,20 +72,6 @@ def check(
             if str(file) not in bad:
                 console.out(f"{file}: ok ({_size(scenario)})")
     raise typer.Exit(console.BAD_INPUT if problems else console.HELD)
-
-
-def _unplannable(file: Path, scenario: Scenario) -> list[Problem]:
-    """Why it could not be planned: selections that hit nobody, impossible times, limits broken."""
-    from runner.networks.local import describe_nodes
-    from runner.plan.make import make
-    from runner.plan.model import PlanError
-    from runner.scenario import Problem
-
-    try:
-        make(scenario, describe_nodes(scenario.network), scenario.seed or 0)
-    except PlanError as error:
-        return [Problem(str(file), p.line, 1 if p.line else 0, str(p)) for p in error.problems]
-    return []
 
 
 def _size(scenario: Scenario) -> str:
@@ -115,7 +100,7 @@ def plan(
 ) -> None:
     """Show who would be hit when, and what is predicted; start nothing."""
     scenario = source.load([file], network=network, params=param, sets=sets)[0]
-    planned = planned_of(scenario, seed)
+    planned = planned_of(file, scenario, seed)
     from runner.plan import picture
 
     if svg is not None:
@@ -129,22 +114,16 @@ def plan(
         console.out(picture.text(planned, width=console.size()[0]), end="")
 
 
-def planned_of(scenario: Scenario, seed: int | None) -> Plan:
+def planned_of(file: Path, scenario: Scenario, seed: int | None) -> Plan:
     """The plan of a scenario; a plan that is refused ends the command with its problems and exit code 2."""
     from runner.networks.local import describe_nodes
     from runner.plan.make import make
-    from runner.plan.model import PlanError
 
     drawn = seed if seed is not None else scenario.seed
     if drawn is None:
         drawn = random.SystemRandom().randrange(1, 2**31)
-    try:
-        return make(scenario, describe_nodes(scenario.network), drawn)
-    except PlanError as error:
-        for problem in error.problems:
-            place = f"{scenario.file}:{problem.line}:1" if problem.line else scenario.file
-            console.note(clean(f"{place}: {problem}"))
-        raise typer.Exit(console.BAD_INPUT) from None
+    source.refuse_unplannable([(file, scenario)], drawn)
+    return make(scenario, describe_nodes(scenario.network), drawn)
 
 
 def schema() -> None:

@@ -18,7 +18,7 @@ from typing import Annotated
 
 import typer
 
-from runner.cli import console, source
+from runner.cli import console
 from runner.cli.options import JsonFlag
 
 EPILOG = (
@@ -42,7 +42,7 @@ class Agent:
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=EPILOG)(heal)
+    app.command(epilog=EPILOG, short_help="Put away what ended runs left behind.")(heal)
 
 
 def heal(
@@ -141,10 +141,19 @@ def unfinished(folder: Path) -> list[Path]:
     for journal in sorted(folder.glob("*/journal.jsonl")):
         if (journal.parent / "verdict.json").exists() or _is_live(journal.parent):
             continue
-        with suppress(OSError):
-            if not any(e["event"] == "end" for e in source.events_of(journal.parent)):
-                dead.append(journal.parent)
+        if not _ended(journal):
+            dead.append(journal.parent)
     return dead
+
+
+def _ended(journal: Path) -> bool:
+    """Whether a run's journal tells of its end; one that cannot be read does not."""
+    from runner.records.journal import JournalError, Reader
+
+    try:
+        return any(e["event"] == "end" for e in Reader(journal).events())
+    except JournalError:
+        return False
 
 
 def _is_live(run: Path) -> bool:

@@ -6,7 +6,7 @@ Scenario files, durations of options, run directories. Everything wrong is said 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +55,30 @@ def read(
         if loaded.scenario is not None:
             found[file] = loaded.scenario
     return found, problems
+
+
+def unplannable(file: Path, scenario: Scenario, seed: int | None = None) -> list[Problem]:
+    """Why it could not be planned: selections that hit nobody, impossible times, limits broken."""
+    from runner.networks.local import describe_nodes
+    from runner.plan.make import make
+    from runner.plan.model import PlanError
+    from runner.scenario import Problem
+
+    drawn = seed if seed is not None else scenario.seed or 0
+    try:
+        make(scenario, describe_nodes(scenario.network), drawn)
+    except PlanError as error:
+        return [Problem(str(file), p.line, 1 if p.line else 0, str(p)) for p in error.problems]
+    return []
+
+
+def refuse_unplannable(scenarios: Iterable[tuple[Path, Scenario]], seed: int | None) -> None:
+    """End the command with exit code 2, before anything is started, where a plan would be refused."""
+    problems = [p for file, scenario in dict(scenarios).items() for p in unplannable(file, scenario, seed)]
+    for problem in problems:
+        console.note(clean(str(problem)))
+    if problems:
+        raise typer.Exit(console.BAD_INPUT)
 
 
 def pairs(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -58,11 +58,12 @@ class Done:
     verdict: dict[str, Any] | None
     directory: Path | None
     message: str = ""
+    interrupted: bool = False
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command(epilog=EPILOG)(run)
+    app.command(epilog=EPILOG, short_help="Run trials of scenario files.")(run)
 
 
 def run(
@@ -128,6 +129,7 @@ def run(
         color=not no_color,
     )
     scenarios = source.load(files, network=network, params=param, sets=sets)
+    source.refuse_unplannable(zip(files, scenarios, strict=True), seed)
     if options.keep != "never" and len(files) * repeat > 1:
         console.fail("--keep and --keep-on-violation are for a single trial")
     work = [(file, scenario) for file, scenario in zip(files, scenarios, strict=True) for _ in range(repeat)]
@@ -184,9 +186,12 @@ def perform(label: str, scenario: Scenario, options: Options) -> Done:
     if outcome.directory is None:
         return Done(label, outcome.exit_code, None, None, outcome.message)
     verdict = source.verdict_of(outcome.directory)
+    events: list[dict[str, Any]] = []
     if verdict is not None:
-        _leave_reports(outcome.directory, verdict)
-    return Done(label, outcome.exit_code, verdict, outcome.directory, outcome.message)
+        verdict["exit_code"] = outcome.exit_code  # what was found while taking down counts too
+        events = _leave_reports(outcome.directory, verdict)
+    interrupted = any(e["event"] == "end" and e.get("why") == "interrupt" for e in events)
+    return Done(label, outcome.exit_code, verdict, outcome.directory, outcome.message, interrupted)
 
 
 def _one_by_one(work: list[tuple[str, Scenario]], options: Options, *, fail_fast: bool) -> list[Done]:
@@ -198,7 +203,7 @@ def _one_by_one(work: list[tuple[str, Scenario]], options: Options, *, fail_fast
         if done[-1].exit_code and fail_fast and number < len(work):
             console.note(f"seatrial: {len(work) - number} more not started (--fail-fast)")
             break
-        if done[-1].exit_code == console.ABORTED and "interrupt" in done[-1].message.lower():
+        if done[-1].interrupted:
             break
     return done
 
@@ -233,25 +238,27 @@ def _report(done: list[Done], options: Options) -> None:
         summary.summary(only.verdict, directory=str(only.directory), width=width, height=height, paint=paint),
         end="",
     )
-    if only.message and only.exit_code in (console.ABORTED, console.NOT_HEALED):
+    told = " ".join(map(str, only.verdict.get("reasons", ())))
+    if only.message and only.message not in told and only.exit_code in (console.ABORTED, console.NOT_HEALED):
         console.note(f"seatrial: {clean(only.message)}")
 
 
-def _leave_reports(directory: Path, verdict: dict[str, Any]) -> None:
-    """junit.xml and picture.svg in the run directory.
+def _leave_reports(directory: Path, verdict: dict[str, Any]) -> list[dict[str, Any]]:
+    """Write junit.xml and picture.svg into the run directory; returns the run's events.
 
     A verdict is not lost because a report cannot be written.
     """
     from runner.reports.junit import junit
     from runner.reports.picture import picture
 
+    events = source.events_of(directory)
     try:
-        events = source.events_of(directory)
         took = [events[-1]["t"]] if events else []
         (directory / "junit.xml").write_text(junit([verdict], took_s=took), encoding="utf-8")
         (directory / "picture.svg").write_text(picture(events, verdict), encoding="utf-8")
     except Exception as error:
         console.note(f"seatrial: a report could not be written: {clean(str(error))}")
+    return events
 
 
 def _write_junit(file: Path, done: list[Done]) -> None:

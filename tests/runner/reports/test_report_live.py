@@ -5,7 +5,7 @@ import os
 import pty
 
 import pytest
-from conftest import ZERO, event
+from written_run import ZERO, event
 
 from runner.reports.live import LiveView, frame
 from runner.reports.progress import Narrator

@@ -4,7 +4,7 @@ import copy
 import re
 from xml.etree import ElementTree as ET
 
-from conftest import NAMES, all_at, sample
+from written_run import NAMES, all_at, sample
 
 from runner.reports.picture import picture, window
 

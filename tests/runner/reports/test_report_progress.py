@@ -1,7 +1,7 @@
 """A run told in lines: what is said, when, and how little."""
 
 import pytest
-from conftest import ZERO, event
+from written_run import ZERO, event
 
 from runner.reports.progress import Narrator
 from runner.reports.wording import Paint
@@ -32,7 +32,7 @@ def test_a_cut_that_is_not_complete_is_said(run):
 
 def test_healed_is_not_said_while_another_fault_goes_on(run):
     """A node that two faults hold down is not expected to start when one of them ends."""
-    from conftest import model, step
+    from written_run import model, step
 
     down = {"status": {"n2": {"is": "down", "signal": "kill", "wipe": False}}}
     events = [*run[:12], step(ZERO, "longer", "kill", ["n2"], 26.0, 40.0, ["down"])]
