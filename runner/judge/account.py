@@ -35,6 +35,8 @@ HANDLED = frozenset(
         "end",
     ]
 )
+SWEPT_EACH = 16
+"""Networks up to this size are swept with every sample, which says so only where something changed."""
 LIFE = ("down", "paused", "resumed", "started", "exited")
 
 
@@ -162,6 +164,7 @@ class Account:
     healed: Event | None = None
     end: Event | None = None
     last_t: float = 0.0
+    _last_reach: Reach | None = None
     samples: list[float] = field(default_factory=list)
     """When samples were taken, the missed ones left out."""
 
@@ -196,9 +199,14 @@ class Account:
         self.sweeps.append((float(event.get("at", event["t"])), as_reach(event["reach"])))
 
     def _sample(self, event: Event) -> None:
-        self.samples.append(float(event["t"]))
+        t = float(event["t"])
+        self.samples.append(t)
         if event.get("reach"):
-            self.sweeps.append((float(event["t"]), as_reach(event["reach"])))
+            self._last_reach = as_reach(event["reach"])
+        elif len(self.nodes) > SWEPT_EACH:
+            return
+        if self._last_reach is not None:
+            self.sweeps.append((t, self._last_reach))
 
     def _streams(self, event: Event) -> None:
         self.streams.append(event)

@@ -139,7 +139,7 @@ def _lasting(account: Account, proof: Proof) -> list[tuple[float, float]]:
     pairs = [(i.effective or i.commanded or i.start, heals_at(i.end)) for i in proof.intervals]
     if trial.flaps or len(pairs) == 1:
         return pairs
-    # Units that come in and go out: all in; or, if there is no such time (one after another), from first to last.
+    # Units that come in and go out: all in; or, if never (one after another), from first to last.
     start, end = max(a for a, _ in pairs), min(b for _, b in pairs)
     return [(start, end)] if start < end else [(pairs[0][0], max(b for _, b in pairs))]
 

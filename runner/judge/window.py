@@ -223,7 +223,7 @@ def resolve_every(window: Window, *, why_ended: str, zero: float, every_s: float
     bad = [m for m in marks if m.answer is Answer.VIOLATED]
     firsts = bad[:1]
     last, first = window.last, window.first_violated
-    # The end of the window answers for these parts; where it was cut short, what is asked for might have come.
+    # The end of the window answers for these parts; where it was cut short, what is asked for may have come.
     if (
         last is not None
         and last.answer is Answer.VIOLATED

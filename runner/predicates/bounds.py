@@ -81,9 +81,8 @@ def value_of(view: View, node: str, fact: str) -> Any:
         return t - series.times[-1] if series else None
     if fact == "lag":
         own = view.fact(node, "height")
-        others = [view.fact(n, "height") for n in view.running()]
-        heights = [h for h in others if isinstance(h, int | float)]
-        return max(heights) - own if isinstance(own, int | float) and heights else None
+        known = isinstance(own, int | float) and view.top_height is not None
+        return view.top_height - own if known else None
     return None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from faults.fault import NodeInfo
 from faults.fields import Bound, Targets, problem
@@ -21,7 +22,7 @@ class Roster:
     nodes: tuple[NodeInfo, ...]
     hits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """All nodes' names in the network's order."""
         return tuple(n.name for n in self.nodes)

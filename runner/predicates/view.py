@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from faults.fields import Bound, Targets
@@ -40,7 +41,17 @@ class View:
 
     def running(self) -> tuple[str, ...]:
         """Nodes that should be running now, in the network's order."""
+        return self._running
+
+    @cached_property
+    def _running(self) -> tuple[str, ...]:
         return tuple(n for n in self.roster.names if self.is_running(n))
+
+    @cached_property
+    def top_height(self) -> float | None:
+        """The highest ``height`` of all that should be running; None where nobody reports one."""
+        heights = [self.fact(n, "height") for n in self._running]
+        return max((h for h in heights if isinstance(h, int | float)), default=None)
 
     def is_running(self, node: str) -> bool:
         """Whether the node is to be judged: it should be running, and where nothing sets a deadline it has

@@ -146,7 +146,7 @@ def test_missing_samples_are_forgiven_up_to_their_share():
 
 
 def test_during_spans_from_effective_to_the_begin_of_the_heal():
-    # Two components are seen only between the observed begin and the commanded end: anything wider is violated.
+    # Two components are seen only between the observed begin and the commanded end: more is violated.
     journal = Journal(split_world(10.0, 20.0), until=40).split(10, 20, SIDES)
     _, by = run(journal, expect("during", "components == 2", of="split"))
     assert by["during split"].verdict == "held"
