@@ -4,15 +4,16 @@ The ruleset never changes, only what is in its sets::
 
     set alive { type nf_proto; flags timeout; }     # one element, renewed by the lease
     map block { type ipv4_addr : mark; }            # the block of each node
-    set cut   { type mark . mark; }                 # ordered pairs of blocks
+    set cut   { type mark . ipv4_addr; }            # a block, and a node that it must not reach
     chain forward {
         meta nfproto != @alive accept               # nobody renews: everything passes again, without us
-        ip saddr map @block . ip daddr map @block @cut drop
+        meta mark set ip saddr map @block
+        meta mark . ip daddr @cut drop
     }
 
-So a thousand nodes in two halves are a thousand and two elements. A transaction flips all sets at one
-instant. A packet that is being looked at in that very instant could see its two blocks before and the cut
-after; block numbers are therefore never used twice, so that such a packet matches nothing old or new.
+So a thousand nodes in two halves are two thousand elements. A transaction flips all sets at one instant. A
+packet that is being looked at in that very instant could see its block before and the cut after; block
+numbers are therefore never used twice, so that such a packet matches nothing old or new.
 """
 
 from __future__ import annotations
@@ -79,10 +80,13 @@ class Cuts:
         if self._next_block + len(blocks) > _LAST_BLOCK:
             self._next_block = 1
         first, self._next_block = self._next_block, self._next_block + len(blocks)
-        needed = {i for pair in cut for i in pair}
-        marks = {i: struct.pack("=I", first + i) for i in sorted(needed)}
-        members = {socket.inet_aton(addresses[name]): mark for i, mark in marks.items() for name in blocks[i]}
-        pairs = frozenset(marks[i] + marks[j] for i, j in cut)
+        marks = {i: struct.pack("=I", first + i) for i in sorted({i for i, _ in cut})}
+        place = {
+            i: [socket.inet_aton(addresses[name]) for name in blocks[i]]
+            for i in {i for pair in cut for i in pair}
+        }
+        members = {address: mark for i, mark in marks.items() for address in place[i]}
+        pairs = frozenset(marks[i] + address for i, j in cut for address in place[j])
         commands = [nft.flush(TABLE, _CUT[0]), nft.flush(TABLE, _BLOCK[0])]
         commands += nft.elements(TABLE, _BLOCK[0], members)
         commands += nft.elements(TABLE, _CUT[0], sorted(pairs))
@@ -137,7 +141,7 @@ class Cuts:
             return "the rules that cut were changed by someone else"
         try:
             if self._nft.contents(TABLE, _CUT[0]).keys() != self._held.pairs:
-                return "the set of cut blocks was changed by someone else"
+                return "the set of cuts was changed by someone else"
             if self._nft.contents(TABLE, _BLOCK[0]) != self._held.blocks:
                 return "the map of nodes to blocks was changed by someone else"
             if self._alive_until and not self._nft.contents(TABLE, _ALIVE[0]):
@@ -157,27 +161,32 @@ class Cuts:
 
 def _ruleset() -> list[bytes]:
     mark = (nft.TYPE_MARK, 4)
-    first, second, scratch = nft.REG32_00, nft.REG32_01, nft.REG32_02
+    first, second = nft.REG32_00, nft.REG32_01
     return [
         nft.table(TABLE),
         nft.new_set(TABLE, *_ALIVE, (nft.TYPE_NFPROTO, 1), flags=nft.SET_TIMEOUT),
         nft.new_set(TABLE, *_BLOCK, (nft.TYPE_IPV4, 4), data=mark),
-        nft.new_set(TABLE, *_CUT, (nft.TYPE_MARK << 6 | nft.TYPE_MARK, 8)),
+        nft.new_set(TABLE, *_CUT, (nft.TYPE_MARK << 6 | nft.TYPE_IPV4, 8)),
         nft.forward_chain(TABLE, "forward"),
         nft.rule(
             TABLE,
             "forward",
-            nft.load_protocol(scratch),
-            nft.lookup(*_ALIVE, scratch, missing=True),
+            nft.load_protocol(first),
+            nft.lookup(*_ALIVE, first, missing=True),
             nft.verdict(nft.ACCEPT),
         ),
         nft.rule(
             TABLE,
             "forward",
-            nft.load_network(_SOURCE, 4, scratch),
-            nft.lookup(*_BLOCK, scratch, into=first),
-            nft.load_network(_TARGET, 4, scratch),
-            nft.lookup(*_BLOCK, scratch, into=second),
+            nft.load_network(_SOURCE, 4, first),
+            nft.lookup(*_BLOCK, first, into=first),
+            nft.set_mark(first),
+        ),
+        nft.rule(
+            TABLE,
+            "forward",
+            nft.load_mark(first),
+            nft.load_network(_TARGET, 4, second),
             nft.lookup(*_CUT, first),
             nft.verdict(nft.DROP),
         ),

@@ -41,6 +41,7 @@ _BATCH_BEGIN, _BATCH_END = 16, 17
 _NEWSET, _NEWSETELEM, _GETSETELEM, _DELSETELEM, _GETGEN = 9, 12, 13, 14, 16
 _ELEMENTS_PER_MESSAGE = 400
 _META_NFPROTO = 15
+_META_MARK = 3
 _NETLINK_NETFILTER = 12
 
 
@@ -108,6 +109,16 @@ def _expression(name: str, *parts: bytes) -> bytes:
 def load_protocol(register: int) -> bytes:
     """Load the packet's network protocol number (one byte)."""
     return _expression("meta", attr(2, _be32(_META_NFPROTO)), attr(1, _be32(register)))
+
+
+def load_mark(register: int) -> bytes:
+    """Load the packet's mark (four bytes)."""
+    return _expression("meta", attr(2, _be32(_META_MARK)), attr(1, _be32(register)))
+
+
+def set_mark(register: int) -> bytes:
+    """Set the packet's mark from a register."""
+    return _expression("meta", attr(2, _be32(_META_MARK)), attr(3, _be32(register)))
 
 
 def load_network(offset: int, length: int, register: int) -> bytes:

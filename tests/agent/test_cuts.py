@@ -98,7 +98,7 @@ def packet_filter(lab: Lab):
     ("damage", "detail"),
     [
         ([nft.delete_table("seatrial")], "table seatrial is gone"),
-        ([nft.flush("seatrial", "cut")], "set of cut blocks"),
+        ([nft.flush("seatrial", "cut")], "set of cuts"),
         ([nft.flush("seatrial", "block")], "map of nodes"),
         ([nft.flush("seatrial", "alive")], "keeps the cuts alive"),
         ([nft.rule("seatrial", "forward", nft.verdict(nft.ACCEPT))], "rules that cut"),
