@@ -212,7 +212,7 @@ class History:
             return wanted
         if node in self._out:
             self._out.discard(node)
-            self._starting.setdefault(node, t)
+            self._starting[node] = t
         if self._started and node not in self._started and node not in self._answered:
             return "down"  # it waits for the step that starts it
         if node in self._starting:

@@ -135,7 +135,7 @@ def over_nodes(
 
 
 def _counted(text: str, yes: int, total: int, demand: Share) -> str:
-    return text if demand.kind == "all" else f"{text} at {yes} of {total}"
+    return text if demand.kind in ("all", "any") else f"{text} at {yes} of {total}"
 
 
 def nobody() -> Finding:

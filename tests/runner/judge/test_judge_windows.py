@@ -72,7 +72,7 @@ def test_not_connected_within_the_bound_is_violated_naming_nodes():
     assert by["after split"].nodes["n3"].verdict == "violated"
 
 
-@pytest.mark.parametrize(("back", "answer"), [(4.4, "held"), (5.6, "violated")])
+@pytest.mark.parametrize(("back", "answer"), [(4.4, "held"), (4.9, "held"), (5.3, "violated")])
 def test_within_bounds_the_start_of_the_hold_interval(back, answer):
     journal = Journal(split_world(10, 20, back=back), until=40).split(10, 20, SIDES)
     _, by = run(journal, expect("after", "connected", of="split", within="5s", hold="3s"))
@@ -174,9 +174,11 @@ def test_a_violated_safety_expectation_counts_whatever_the_evidence():
     def facts(t, n):
         return chain(t, "x" if n in ("n3", "n4") else "b", since=10)
 
-    journal = Journal(split_world(10, 20, facts=facts), until=40).split(10, 20, SIDES, watched=False)
+    world = split_world(10, 20, facts=facts)
+    world.reach = lambda t: None
+    journal = Journal(world, until=40).split(10, 20, SIDES, watched=False)
     verdict, by = run(journal, expect("always", {"no_conflict": "finalized"}))
-    assert verdict.faults[0].effective is not None or verdict.faults[0].reason
+    assert verdict.faults[0].effective is None
     assert (verdict.verdict, verdict.exit_code) == ("violated", 1)
     assert "n1, n2 have b0010; n3, n4 have x0010" in by["always"].reason
     assert verdict.reasons[0].startswith("always: at ")
@@ -377,6 +379,16 @@ def test_a_node_that_the_model_has_down_is_neutral_and_counts_once_it_should_be_
     assert by["during crash"].verdict == "held"
     assert by["after crash"].verdict == "violated"
     assert by["always"].verdict == "violated", "ten seconds after the heal at the latest"
+
+
+def test_a_node_that_comes_back_is_neutral_until_it_answers_where_nothing_sets_a_deadline():
+    def facts(t, n):
+        return "refused" if n == "n1" and 10 <= t < 23 else chain(t)
+
+    journal = Journal(World(list(N), facts), until=40).kill(10, 20, ["n1"])
+    _, by = run(journal, expect("after", "lag <= 1", of="crash", within="5s"), expect("always", "lag <= 1"))
+    assert by["always"].verdict == "held"
+    assert by["after crash"].recovery_s == pytest.approx(2.9, abs=0.1)
 
 
 def test_faulted_and_bystanders_recover_apart():
