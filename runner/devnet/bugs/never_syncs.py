@@ -10,7 +10,7 @@ from runner.devnet.events import Now
     about="A node that missed blocks never asks for them, and so cannot follow any more.",
     caught_by="scenarios/devnet/alone.yaml",
     expectation="after alone: {agree: head}",
-    reason_has="height",
+    reason_has="behind the highest",
 )
 class NeverSyncs(Core):
     """Lives in the present only."""
