@@ -10,42 +10,14 @@ from collections.abc import Iterator
 
 from faults.model import Status
 from runner.plan import times
-from runner.plan.changes import fold, holds_quorum, instants, on
+from runner.plan.changes import fold, instants, on
 from runner.plan.model import Plan, Problem, Trial
 from runner.plan.presence import healthy
-from runner.plan.windows import trial_windows
 
 
 def refusals(plan: Plan) -> list[Problem]:
     """Why this plan must not be run, each with the line of its step."""
     return [*_circles(plan), *_late(plan), *_conflicts(plan), *_too_many(plan), *_no_quorum(plan)]
-
-
-def entered_windows(plan: Plan) -> list[Problem]:
-    """Faults that begin while the recovery from another is awaited, unless the expectation says
-    ``despite``.
-    """
-    found = []
-    for expectation in plan.scenario.expect:
-        if expectation.phase != "after":
-            continue
-        for window in trial_windows(plan, expectation):
-            for trial in plan.trials:
-                if {trial.step, trial.name} & set(expectation.despite) or window.closes_s is None:
-                    continue
-                if trial.name == window.trial or not window.opens_s <= trial.start_s < window.closes_s:
-                    continue
-                of = window.trial or "faults"
-                found.append(
-                    Problem(
-                        f"'after: {of}' is awaited from {window.opens_s:g}s to {window.closes_s:g}s "
-                        f"(within and hold), and '{trial.name}' begins in that time, at {trial.start_s:g}s: "
-                        f"let it begin later, shorten 'within' or 'hold', or write 'despite: {trial.step}'",
-                        expectation.name,
-                        expectation.line,
-                    )
-                )
-    return found
 
 
 def _problem(plan: Plan, trial: Trial, text: str) -> Problem:
@@ -135,7 +107,7 @@ def _hit(trial: Trial, at: float) -> set[str]:
 
 
 def _no_quorum(plan: Plan) -> Iterator[Problem]:
-    """So much stake killed that nobody could decide, without ``limits: {lose_quorum: true}``."""
+    """Half of the stake or more killed at once, without ``limits: {lose_quorum: true}``."""
     if plan.scenario.limits.lose_quorum:
         return
     stake = {n.name: n.stake for n in plan.nodes}
@@ -147,7 +119,7 @@ def _no_quorum(plan: Plan) -> Iterator[Problem]:
         model = fold(plan, at)
         total = sum(stake[n] for n in healthy(plan, at).nodes)
         left = sum(stake[n] for n in model.nodes if model.status_of(n).status is not Status.DOWN)
-        if holds_quorum(total, total, plan) and not holds_quorum(left, total, plan):
+        if 2 * left <= total:
             told.add(killers[-1].name)
             together = " with " + ", ".join(t.name for t in killers[:-1]) if len(killers) > 1 else ""
             counted = "stake" if set(stake.values()) != {1.0} else "nodes"
@@ -155,5 +127,5 @@ def _no_quorum(plan: Plan) -> Iterator[Problem]:
                 plan,
                 killers[-1],
                 f"at {at:g}s it leaves{together} {left:g} of {total:g} {counted} "
-                "running, which is no quorum: pick fewer, or write 'limits: {lose_quorum: true}'",
+                "running, no majority: pick fewer, or write 'limits: {lose_quorum: true}'",
             )

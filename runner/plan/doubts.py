@@ -16,7 +16,7 @@ from faults.fields import Bound, Targets
 from faults.model import NetworkModel, Status
 from faults.select import select
 from runner.plan import times
-from runner.plan.changes import fold, instants, phases
+from runner.plan.changes import fold, holds_quorum, instants, phases
 from runner.plan.hits import Hits
 from runner.plan.model import Phase, Plan, Trial
 from runner.plan.presence import healthy, waiting_nodes
@@ -30,8 +30,8 @@ DECIDES = frozenset({"progress", "fresh_final"})
 
 def warnings(plan: Plan) -> list[str]:
     """What the author should know before running the plan, in the order of the scenario."""
-    found = [*_idle(plan), *_short(plan), *_empty_windows(plan), *_impossible(plan)]
-    return list(dict.fromkeys(found))
+    kinds = (_idle, _short, _quorum_killed, _empty_windows, _entered_windows, _impossible)
+    return list(dict.fromkeys(doubt for kind in kinds for doubt in kind(plan)))
 
 
 def _idle(plan: Plan) -> Iterator[str]:
@@ -112,6 +112,39 @@ def _empty_windows(plan: Plan) -> Iterator[str]:
                         f"{expectation.name}: 'within: {expectation.within}' leaves nothing of "
                         f"'{window.trial}', whose heal begins at {window.closes_s:g}s: it is never looked at"
                     )
+
+
+def _entered_windows(plan: Plan) -> Iterator[str]:
+    """Faults that begin while the recovery from another is awaited: it may then be late for their sake."""
+    for expectation in plan.scenario.expect:
+        if expectation.phase != "after":
+            continue
+        for window in trial_windows(plan, expectation):
+            for trial in plan.trials:
+                if {trial.step, trial.name} & set(expectation.despite) or window.closes_s is None:
+                    continue
+                if trial.name == window.trial or not window.opens_s <= trial.start_s < window.closes_s:
+                    continue
+                yield (
+                    f"{expectation.name}: recovery is awaited from {window.opens_s:g}s to "
+                    f"{window.closes_s:g}s (within and hold), and '{trial.name}' begins in that time, at "
+                    f"{trial.start_s:g}s: let it begin later, shorten 'within' or 'hold', or write "
+                    f"'despite: {trial.step}'"
+                )
+
+
+def _quorum_killed(plan: Plan) -> Iterator[str]:
+    """Kills that leave nobody able to decide while they last."""
+    if plan.scenario.limits.lose_quorum:
+        return
+    stake = {n.name: n.stake for n in plan.nodes}
+    for phase in phases(plan):
+        down = {n for n, s in phase.model.status.items() if s.status is Status.DOWN}
+        total = sum(stake[n] for n in phase.model.nodes)
+        left = sum(stake[n] for n in phase.model.nodes if n not in down)
+        killers = [t.name for t in plan.trials if t.name in phase.active and "down" in t.fault.claims()]
+        if down and killers and not holds_quorum(left, total, plan):
+            yield f"{', '.join(killers)}: no quorum runs while it lasts ({left:g} of {total:g})"
 
 
 def _impossible(plan: Plan) -> Iterator[str]:

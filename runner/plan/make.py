@@ -36,7 +36,7 @@ def make(
     for the latest it can be. Raises PlanError with everything that is wrong.
     """
     plan, problems = _solve(Plan(scenario, tuple(nodes), seed, (), choices=dict(choices or {})), {})
-    problems += checks.refusals(plan) + checks.entered_windows(plan)
+    problems += checks.refusals(plan)
     if problems:
         raise PlanError(sorted(problems, key=lambda p: (p.line, p.step)))
     return replace(plan, warnings=tuple(doubts.warnings(plan)))
@@ -130,8 +130,8 @@ def _again(plan: Plan, facts: Mapping[str, Facts]) -> Plan:
     problems += checks.refusals(made)
     if problems:
         raise PlanError(problems)
-    late = tuple(str(p) for p in checks.entered_windows(made) if str(p) not in plan.warnings)
-    return replace(made, warnings=plan.warnings + late)  # too late to refuse what the run itself decided
+    late = tuple(w for w in doubts.warnings(made) if w not in plan.warnings)
+    return replace(made, warnings=plan.warnings + late)
 
 
 def _solve(plan: Plan, facts: Mapping[str, Facts]) -> tuple[Plan, list[Problem]]:

@@ -44,35 +44,41 @@ def test_more_nodes_than_the_limit_are_refused_at_their_worst_instant():
     assert plan(step("r", "restart", "nodes", "1s", roll="5s"), limits=Limits(hit=0.2)).trials
 
 
-def test_killing_a_quorum_needs_leave():
-    kill = step("k", "kill", {"pick": "f+1"}, "10s", "5s", line=6)
+def test_killing_half_of_the_network_needs_leave():
+    kill = step("k", "kill", {"pick": 5}, "10s", "5s", line=6)
     [(name, line, text)] = refused(kill)
     assert (name, line) == ("k", 6)
-    assert "leaves 6 of 9 nodes running, which is no quorum" in text
+    assert "leaves 4 of 9 nodes running, no majority" in text
     assert plan(kill, limits=FREE).trials
-    assert plan(step("k", "kill", {"pick": "f"}, "10s", "5s")).trials
-    two = [step("a", "kill", "n1", "10s", "20s"), step("b", "kill", ["n2", "n3"], "20s", "5s")]
-    assert "leaves with a 6 of 9" in refused(*two)[0][2]
+    assert plan(step("k", "kill", {"pick": "minority"}, "10s", "5s")).trials
+    two = [step("a", "kill", ["n1", "n4"], "10s", "20s"), step("b", "kill", ["n2", "n3", "n5"], "20s", "5s")]
+    assert "leaves with a 4 of 9" in refused(*two)[0][2]
     assert refused(step("k", "kill", "n1", "1s", "5s"), stakes=[10] + [1] * 8)
-    assert plan(step("k", "kill", {"pick": "f"}, "1s", "5s"), quorum=0.5).trials
 
 
-def test_a_fault_that_begins_while_recovery_is_awaited_is_refused():
+def test_killing_a_quorum_is_told():
+    told = "k: no quorum runs while it lasts (6 of 9)"
+    kill = step("k", "kill", {"pick": "f+1"}, "10s", "5s")
+    assert told in plan(kill).warnings
+    assert told not in plan(kill, limits=FREE).warnings
+    assert not plan(step("k", "kill", {"pick": "f"}, "10s", "5s")).warnings
+    assert not plan(step("k", "kill", {"pick": 3}, "10s", "5s"), quorum=0.5).warnings
+
+
+def test_a_fault_that_begins_while_recovery_is_awaited_is_told():
     after = expect("after", "split", CONNECTED, "15s", "3s", line=8)
     crash = step("crash", "kill", "n1", "end of split + 10s", "5s")
-    [(name, line, text)] = refused(SPLIT, crash, expectations=[after])
-    assert (name, line) == ("after split", 8)
+    [text] = plan(SPLIT, crash, expectations=[after]).warnings
     assert "awaited from 30s to 48s" in text
     assert "'crash' begins in that time, at 40s" in text
     assert "despite: crash" in text
-    assert plan(
-        SPLIT, crash, expectations=[expect("after", "split", CONNECTED, "15s", despite=("crash",))]
-    ).trials
-    assert plan(SPLIT, step("crash", "kill", "n1", "48s", "5s"), expectations=[after]).trials
-    assert plan(SPLIT, step("crash", "kill", "n1", "29s", "5s"), expectations=[after]).trials
+    despite = expect("after", "split", CONNECTED, "15s", despite=("crash",))
+    assert not plan(SPLIT, crash, expectations=[despite]).warnings
+    for at in ("48s", "29s"):
+        assert not plan(SPLIT, step("crash", "kill", "n1", at, "5s"), expectations=[after]).warnings
 
 
-def test_what_the_run_itself_decides_is_no_longer_refused_but_told():
+def test_what_the_run_itself_decides_is_told_as_well():
     one = plan(
         SPLIT,
         step("x", "kill", "n1", None, "5s", when=All(())),
