@@ -74,7 +74,7 @@ class Live:
         self._sampler = Sampler(self._names, self._observer)
         self.conductor: Conductor
         self._witness: Witness
-        self._triggers = Triggers(self.clock, self._watch, self.write)
+        self._triggers = Triggers(self.clock, self._watch, self.write, self._genesis)
         self._renewed = float("-inf")
         self._ended = False
         self._gone = False
@@ -289,6 +289,11 @@ class Live:
         fields = self._sampler.take(event, self._time(event["at"]), lambda at: at + behind, reach)
         self.write("sample", t=self._time(event["at"]), **fields)
         self._after_sample()
+
+    def _genesis(self) -> float | None:
+        """When protocol time began on the run's clock; None where the network does not tell."""
+        at = self.driver.genesis_at
+        return None if at is None else self._time(at)
 
     def _time(self, at: float) -> float:
         return round(self.clock.from_agent(at, self.driver.link.offset_s), 6)

@@ -14,7 +14,7 @@ from runner.engine.clock import RunClock
 from runner.engine.conductor import LEAD_S
 from runner.judge.live import Watch
 from runner.plan import make as planning
-from runner.plan.model import Plan, Trial
+from runner.plan.model import Plan, PlanError, Trial
 from runner.predicates.predicate import Answer
 from runner.scenario.model import Abort, All, Is, Named, Not, Step, That
 
@@ -34,13 +34,22 @@ class Outcome:
 class Triggers:
     """Waits for conditions."""
 
-    def __init__(self, clock: RunClock, watch: Watch, write: Callable[..., None]) -> None:
+    def __init__(
+        self, clock: RunClock, watch: Watch, write: Callable[..., None], genesis: Callable[[], float | None]
+    ) -> None:
         self._clock, self._watch, self._write = clock, watch, write
+        self._genesis = genesis
         self._abort_since: dict[int, float] = {}
         self._given_up: set[str] = set()
 
     def look(self, plan: Plan) -> Outcome:
         """Evaluate everything that is waited for now."""
+        try:
+            return self._look(plan)
+        except PlanError as error:
+            return Outcome(unmet=f"a step could not be decided: {error}")
+
+    def _look(self, plan: Plan) -> Outcome:
         now = self._clock.timeline()
         changed = plan
         for step in plan.scenario.timeline:
@@ -56,8 +65,13 @@ class Triggers:
                     return Outcome(unmet=unmet)
         return Outcome(plan=changed if changed is not plan else None, abort=self._abort(plan, now))
 
+    def _genesis_s(self) -> float | None:
+        """When the network's protocol time began, on the timeline."""
+        genesis = self._genesis()
+        return None if genesis is None else genesis - (self._clock.zero or 0.0)
+
     def _open_step(self, plan: Plan, step: Step, now: float) -> tuple[Plan, str]:
-        opens = planning.opens_at(plan, step.name)
+        opens = planning.opens_at(plan, step.name, self._genesis_s())
         if opens is None or now < opens - LEAD_S:
             return plan, ""
         if step.when is None:

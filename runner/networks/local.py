@@ -206,7 +206,7 @@ class LocalDriver:
             "status_port": DEVNET_PORTS["status"],
             "peers": {n.name: n.address for n in peers if n.name != node.name},
             "nodes": {n.name: {"address": n.address, "stake": n.stake} for n in builtin},
-            "genesis": self._genesis,
+            "genesis": self.link.hello["wall_ns"] / 1e9,
             "layer": layer.seconds() if layer is not None else 1.0,
             "bugs": list(group.bugs),
             "bugs_path": str((self._base / group.bugs_path).resolve()) if group.bugs_path else None,
@@ -214,10 +214,9 @@ class LocalDriver:
         }
 
     @property
-    def _genesis(self) -> float:
-        if not hasattr(self, "_genesis_wall"):
-            self._genesis_wall = float(self.link.hello["wall_ns"]) / 1e9
-        return self._genesis_wall
+    def genesis_at(self) -> float | None:
+        """When the built-in network's first layer begins, on the agent's clock; None for other networks."""
+        return self.link.hello["now"] if any(g.use == "devnet" for g in self.network.groups) else None
 
     # -- making it run
 
@@ -227,7 +226,7 @@ class LocalDriver:
         self.link.request(
             "spawner",
             name="devnet",
-            argv=[sys.executable, "-E", "-s", "-m", "runner.devnet.spawner"],
+            argv=[sys.executable, "-s", "-m", "runner.devnet.spawner"],
             env={**_inherited(), "PYTHONPATH": str(AGENT.parents[2])},
             cwd="/",
             log=str(self._run / "logs" / "spawner.log"),
