@@ -267,6 +267,7 @@ class TestMemory:
         block = self.show(bench, layer, blank=0)
         bench.votes(block, root, 0b0110)
         assert bench.voted == []
+        assert bench.core.blank
 
     def test_it_waits_until_its_source_is_as_new_as_theirs(self):
         bench = Bench(memory=False)
