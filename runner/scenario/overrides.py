@@ -8,11 +8,13 @@ and a problem of an override carries ``--set PATH``. Substitution of ``$name`` i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from faults.fields import NAME
 from runner.scenario.problems import Loc, Mark, Problem, near
 from runner.scenario.source import MAX_BYTES, Document, read
 
@@ -144,11 +146,30 @@ def _override(whole: Assembly, text: str) -> None:
     parts = path.strip().split(".")
     if len(parts) > 1 and parts[0] == "network":
         _named_network(whole)
-    loc = _way(whole, parts, Mark(place))
-    if loc is not None:
-        _graft(whole.document, loc, inner)
-        whole.document.keys[loc] = Mark(place)
-        whole.overridden.append(loc)
+    for way in _each(whole.document.data, parts):
+        loc = _way(whole, way, Mark(place))
+        if loc is not None:
+            _graft(whole.document, loc, inner)
+            whole.document.keys[loc] = Mark(place)
+            whole.overridden.append(loc)
+
+
+def _each(data: Any, parts: list[str]) -> list[list[str]]:
+    """The paths that an override's path stands for: a name where a list stands goes on in each of its items
+    (``network.nodes.bugs`` for every group).
+    """
+    here = data
+    for number, part in enumerate(parts):
+        if isinstance(here, list):
+            if here and re.fullmatch(NAME, part):
+                items = range(len(here))
+                return [
+                    [*parts[:number], str(i), *rest] for i in items for rest in _each(here[i], parts[number:])
+                ]
+            here = here[int(part)] if part.isdigit() and int(part) < len(here) else None
+        else:
+            here = here.get(part) if isinstance(here, dict) else None
+    return [parts]
 
 
 def _way(whole: Assembly, parts: list[str], at: Mark) -> Loc | None:

@@ -220,6 +220,14 @@ def test_any_value_can_be_set():
     assert (made.seed, made.limits.time, made.about) == (9, Duration(5, "m"), "a: b")
 
 
+def test_a_name_where_a_list_stands_goes_on_in_each_of_its_items():
+    groups = "[{group: a, names: n, count: 4, use: devnet}, {group: b, names: m, count: 2, use: devnet}]"
+    text = scenario(step=STEP, network=f"network: {{driver: local, nodes: {groups}}}\n")
+    made = good(text, sets=["network.nodes.bugs=[forgets-peers]", "network.nodes.1.count=3"])
+    assert [g.bugs for g in made.network.groups] == [("forgets-peers",)] * 2
+    assert [len(g.members) for g in made.network.groups] == [4, 3]
+
+
 def test_an_item_can_be_added_to_a_list():
     made = good(scenario(step=STEP), sets=["timeline.1={at: 50s, for: 5s, pause: n2}"])
     assert [s.kind for s in made.timeline] == ["kill", "pause"]
