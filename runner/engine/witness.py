@@ -132,7 +132,7 @@ class Witness:
             try:
                 job()
             except LinkError as error:
-                self._write("missed", why=f"a measurement could not be taken: {error}")
+                self._write("missed", what="measurement", why=str(error))
 
     def sweep(self) -> None:
         """Probe every ordered pair once."""

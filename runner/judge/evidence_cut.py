@@ -61,13 +61,16 @@ def cut_claim(account: Account, trial: Trial, interval: Interval) -> Measured:
     disproof = bool(passed or disproved or moved)
     unseen = len(silent) < len(usable) and not disproof
     effective = False if disproof else (None if unseen and not silent and not swept else True)
+    unproved = "" if swept or disproof else _unwatched(account, trial, middle, {*silent, *excluded})
+    if effective and unproved:
+        effective = None
     return Measured(
         effective,
         healed,
         max(begun, default=None) if begun else (swept[0] if swept else None),
         healed_at,
         tuple(evidence),
-        why="" if effective is not None else "the phase was too short for heartbeats to show it",
+        why="" if effective is not None else unproved or "the phase was too short for heartbeats to show it",
         why_left=left,
     )
 
@@ -90,6 +93,19 @@ def _pairs(account: Account, trial: Trial, start: float, end: float, middle: flo
         if not (account.line.is_cut(start - 0.01, *p) and account.line.is_cut(end + 2 * TOLERANCE_S, *p))
     ]
     return own or cut
+
+
+def _unwatched(account: Account, trial: Trial, t: float, seen: set[Pair]) -> str:
+    """Which links that the trial cuts at ``t`` nothing spoke for: each ordered pair of blocks wants a witness."""
+    cuts = account.line.state(t).get("cuts") or {}
+    blocks = [frozenset(b) for b in cuts.get("blocks", ())]
+    for i, j in cuts.get("cut", ()):
+        if not (blocks[i] | blocks[j]) & trial.touched or (i == j and len(blocks[i]) < 2):
+            continue
+        if not any(a in blocks[i] and b in blocks[j] for a, b in seen):
+            here, there = (names(sorted(blocks[k]), 3) for k in (i, j))
+            return f"no heartbeat and no sweep showed {here} cut from {there}"
+    return ""
 
 
 def _passed_before(account: Account, pair: Pair, start: float) -> bool:

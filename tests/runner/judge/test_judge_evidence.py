@@ -67,13 +67,20 @@ def test_without_any_measurement_there_is_no_evidence():
 
 
 def test_pairs_that_were_unreachable_before_are_left_out_and_listed():
-    journal = commanded(plain()).beats(PAIRS[:1], (10.04, False), (20.06, True))
+    journal = commanded(plain()).beats(PAIRS, (10.04, False), (20.06, True))
     journal.add("beat", 1.0, pair=["n2", "n4"], through=False, since=1.0)
     found, _ = fault(journal)
     assert found.effective is True
     assert any("unreachable before: n2→n4" in e.seen for e in found.evidence)
     alone = commanded(plain()).add("beat", 1.0, pair=["n2", "n4"], through=False, since=1.0)
     assert fault(alone)[0].effective is None
+
+
+def test_a_direction_that_nobody_watched_is_not_proved():
+    found, verdict = fault(commanded(plain()).beats(PAIRS[:1], (10.04, False), (20.06, True)))
+    assert found.effective is None
+    assert found.reason == "no heartbeat and no sweep showed n3, n4 cut from n1, n2"
+    assert verdict.exit_code == 3
 
 
 def test_a_sweep_inside_the_phase_disproves_and_one_at_its_edge_does_not():
