@@ -96,7 +96,7 @@ def _pairs(account: Account, trial: Trial, start: float, end: float, middle: flo
 
 
 def _unwatched(account: Account, trial: Trial, t: float, seen: set[Pair]) -> str:
-    """Which links that the trial cuts at ``t`` nothing spoke for: each ordered pair of blocks wants a witness."""
+    """Which links that the trial cuts at ``t`` had no witness; each ordered pair of blocks wants one."""
     cuts = account.line.state(t).get("cuts") or {}
     blocks = [frozenset(b) for b in cuts.get("blocks", ())]
     for i, j in cuts.get("cut", ()):
