@@ -75,6 +75,8 @@ class Live:
         self.conductor: Conductor
         self._witness: Witness
         self._triggers = Triggers(self.clock, self._watch, self.write, self._genesis)
+        self._runs: dict[str, bool] = {}
+        """Whose process is alive, of the nodes that were started at all."""
         self._renewed = float("-inf")
         self._ended = False
         self._gone = False
@@ -273,6 +275,8 @@ class Live:
         elif name == "control":
             Hand(self).take(event["message"], event["reply"])
         elif name in PASSED_ON:
+            if name in ("started", "exited"):
+                self._runs[event["node"]] = name == "started"
             fields = {
                 k: self._time(v) if k in INSTANTS and v is not None else v
                 for k, v in event.items()
@@ -286,7 +290,7 @@ class Live:
         reach = None if len(self._names) <= SWEEP_OVER else reach_of(model, self._witness.beats)
         hello = self.driver.link.hello
         behind = hello["wall_ns"] / 1e9 - hello["now"]
-        fields = self._sampler.take(event, self._time(event["at"]), lambda at: at + behind, reach)
+        fields = self._sampler.take(event, self._time(event["at"]), lambda at: at + behind, reach, self._runs)
         self.write("sample", t=self._time(event["at"]), **fields)
         self._after_sample()
 

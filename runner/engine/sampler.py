@@ -32,16 +32,24 @@ class Sampler:
         self._reach: Mapping[str, Any] | None = None
         self._key_at = float("-inf")
         self._count = 0
+        self._runs: Mapping[str, bool] = {}
         self.facts: Mapping[str, Mapping[str, Any]] = self._facts
 
     def take(
-        self, sample: Mapping[str, Any], t: float, wall_of: Any, reach: Mapping[str, Any] | None
+        self,
+        sample: Mapping[str, Any],
+        t: float,
+        wall_of: Any,
+        reach: Mapping[str, Any] | None,
+        runs: Mapping[str, bool] | None = None,
     ) -> dict[str, Any]:
         """One sample of the eye as the fields of a journal event.
 
         ``wall_of`` gives the true wall clock (s) at an agent's instant; ``reach`` is what the heartbeats say, used where the
-        sample brought no sweep of its own.
+        sample brought no sweep of its own; ``runs`` says whose process is alive, which stands for an answer where nothing
+        can be asked.
         """
+        self._runs = runs or {}
         self._count += 1
         key = t - self._key_at >= KEY_FRAME_S
         if key:
@@ -56,7 +64,7 @@ class Sampler:
         return out
 
     def _node(self, name: str, sample: Mapping[str, Any], wall_of: Any, key: bool) -> dict[str, Any]:
-        answer = sample.get("answers", {}).get(name)
+        answer = sample.get("answers", {}).get(name) if self._observer else self._alive(name)
         if answer is None:
             return {}
         answers = answer is True
@@ -78,6 +86,10 @@ class Sampler:
                     facts["clock_error"] = round(reading.wall_s - wall_of(stamp), 3)
                 points = self._new_points(name, reading.points)
         return self._changed(name, answers, why, facts, points, key)
+
+    def _alive(self, name: str) -> bool | str | None:
+        runs = self._runs.get(name)
+        return "no process of it runs" if runs is False else runs
 
     def _new_points(self, name: str, points: Mapping[str, list[list[Any]]]) -> dict[str, list[list[Any]]]:
         out = {}

@@ -225,7 +225,12 @@ def trial(tmp_path: Path) -> Iterator[Callable[..., Trial]]:
         out = tmp_path / f"runs{len(started)}"
         words = [*COMMAND, command, str(scenario), "--out", str(out), *more]
         process = subprocess.Popen(
-            words, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+            words,
+            cwd=ROOT,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
         )
         started.append(process)
         return Trial(process, out)
@@ -245,7 +250,9 @@ def trial(tmp_path: Path) -> Iterator[Callable[..., Trial]]:
 def scenario(tmp_path: Path) -> Callable[..., Path]:
     """Write a scenario of a few devnet nodes (or another network) with this timeline and these expectations."""
 
-    def write(rest: str, *, name: str = "short", network: str = "{count: 4, use: devnet, layer: 500ms}") -> Path:
+    def write(
+        rest: str, *, name: str = "short", network: str = "{count: 4, use: devnet, layer: 500ms}"
+    ) -> Path:
         path = tmp_path / f"{name}.yaml"
         head = f"seatrial: 1\nname: {name}\nseed: 5\nnetwork:\n  driver: local\n  nodes: {network}\n"
         path.write_text(head + rest)
@@ -263,6 +270,11 @@ def run(trial: Callable[..., Trial]) -> Callable[..., Ended]:
 def seatrial(*words: str, within_s: float = 60) -> Ended:
     """Any other command, to its end."""
     done = subprocess.run(
-        [*COMMAND, *words], cwd=ROOT, text=True, capture_output=True, timeout=within_s, env={**os.environ, "NO_COLOR": "1"}
+        [*COMMAND, *words],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        timeout=within_s,
+        env={**os.environ, "NO_COLOR": "1"},
     )
     return Ended(done.returncode, done.stdout, done.stderr)
