@@ -113,8 +113,10 @@ def test_a_gentle_signal_lets_a_node_finish(agent: Agent, tmp_path: Path) -> Non
     assert agent.event("exited", node="a")["code"] == 7
 
 
-def test_a_node_deaf_to_a_gentle_signal_is_killed_when_its_time_is_up(agent: Agent) -> None:
-    running(agent, node("a", "sh", "-c", "trap '' TERM; while true; do sleep 0.01; done"))
+def test_a_node_deaf_to_a_gentle_signal_is_killed_when_its_time_is_up(agent: Agent, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    running(agent, node("a", "sh", "-c", f"trap '' TERM; echo > {ready}; while true; do sleep 0.01; done"))
+    assert wait_for(ready.exists)
     agent.ask("stop", nodes=["a"], signal="term", within=0.2)
     assert agent.members("a") == []
     assert agent.event("exited", node="a")["code"] == -signal.SIGKILL

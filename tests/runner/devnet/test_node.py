@@ -154,7 +154,7 @@ def test_a_bug_is_run(tmp_path):
         wait_for(nodes.together)
         nodes.kill("v4")
         nodes.signal(signal.SIGSTOP, "v3")
-        wait_for(lambda: nodes.ask("v1").get("peers") == 1)
+        wait_for(lambda: nodes.ask("v1").get("peers") == nodes.ask("v2").get("peers") == 1)
         nodes.signal(signal.SIGCONT, "v3")
         wait_for(lambda: nodes.ask("v3").get("peers") == 0)
         os.kill(nodes.running["v3"].pid, 0)
