@@ -251,6 +251,11 @@ class Account:
         return float(self.end["t"]) if self.end else self.last_t
 
     @property
+    def healing(self) -> float:
+        """When everything began to be healed for good: until then a fault without an end is in force."""
+        return min([self.closed, *(float(h["t"]) for h in self.heals)])
+
+    @property
     def why_ended(self) -> str:
         """plan, abort, interrupt, error, timeout; or ``killed`` where the journal just stops."""
         return str(self.end.get("why", "plan")) if self.end else "killed"

@@ -109,7 +109,7 @@ def _prove(account: Account, trial: Trial) -> Proof:
 
 def _clip(account: Account, interval: Interval) -> Interval:
     """The interval up to when everything was healed early."""
-    end = account.closed if interval.end is None else min(interval.end, account.closed)
+    end = account.healing if interval.end is None else min(interval.end, account.closed)
     return Interval(interval.start, end, interval.units)
 
 

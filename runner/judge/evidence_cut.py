@@ -221,14 +221,25 @@ def _streams(account: Account, trial: Trial, start: float, end: float) -> tuple[
 
 def _gone(account: Account, pairs: list[Pair], end: float) -> tuple[bool | None, float | None, str]:
     """Whether heartbeats pass again after the end: answer, when the last pair did, and what is wrong."""
-    free = [p for p in pairs if not account.line.is_cut(end + 2 * TOLERANCE_S, *p)]
+    free = {p: t for p in pairs if (t := _free_from(account, p, end)) is not None}
     if not free:
         return None, None, "other cuts keep its pairs apart" if pairs else "no pair was watched"
-    back = {p: t for p in free if (t := _first(account, p, True, end, account.last_t)) is not None}
-    silent = [p for p in free if p not in back and _state(account, p, account.last_t) is False]
+    # Pairs that other cuts keep apart show it once these end; they are asked only where there are no others.
+    chosen = [p for p, t in free.items() if t == end] or list(free)
+    back = {p: t for p in chosen if (t := _first(account, p, True, free[p], account.last_t)) is not None}
+    silent = [p for p in chosen if p not in back and _state(account, p, account.last_t) is False]
     if not silent:
         return True, max(back.values(), default=end), ""
     text = f"{names([f'{a}→{b}' for a, b in silent], 5)} still silent"
-    if account.last_t - end < SEEN_AFTER_S + TOLERANCE_S:
-        return None, None, f"the run ended {account.last_t - end:.1f} s after it, too soon to see it gone"
+    watched = account.last_t - max(free[p] for p in silent)
+    if watched < SEEN_AFTER_S + TOLERANCE_S:
+        return None, None, f"the run ended {watched:.1f} s after it, too soon to see it gone"
     return False, None, f"{text} {account.last_t - end:.1f} s after the end"
+
+
+def _free_from(account: Account, pair: Pair, end: float) -> float | None:
+    """From when on, ``end`` at the earliest, the model lets the pair's packets pass; None if never."""
+    if not account.line.is_cut(end + 2 * TOLERANCE_S, *pair):
+        return end
+    later = (c.done for c in account.line.changes if c.at > end + 2 * TOLERANCE_S)
+    return next((t for t in later if not account.line.is_cut(t, *pair)), None)

@@ -12,6 +12,7 @@ from runner.records.verdict import Evidence
 
 Claim = Literal["down", "paused", "restarted", "started"]
 
+WORD = {"down": "ended", "paused": "stopped"}
 WORDS = {"down": "no process is left", "paused": "every process is stopped"}
 RESTART_S = 30.0
 """How long a restart may take before it is not believed any more."""
@@ -47,10 +48,13 @@ def _lasting(account: Account, trial: Trial, interval: Interval, claim: Claim) -
     evidence: list[Evidence] = []
     seen: list[float] = []
     unseen: list[str] = []
+    empty: list[str] = []
     for node in nodes:
         event = _find(account, claim, node, interval.start - TOLERANCE_S, end)
         if event is not None:
             seen.append(float(event["t"]))
+            if _had_none(account, event, claim):
+                empty.append(node)
         elif not _already(account, node, claim, interval.start):
             unseen.append(node)
         broken = _too_early(account, node, claim, seen[-1] if event is not None else interval.start, end)
@@ -60,21 +64,36 @@ def _lasting(account: Account, trial: Trial, interval: Interval, claim: Claim) -
             text = f"{what} at {t - account.start:.2f} s while '{trial.name}' should have been in force"
             evidence.append(Evidence(f"processes of {node}", WORDS[claim], text, t, False))
     disproved = bool(evidence)
-    if not unseen and nodes:
+    if not unseen and not empty and nodes:
         text = f"{names(nodes, 6)}: {'gone' if claim == 'down' else 'stopped'}"
         evidence.append(Evidence("processes", WORDS[claim], text, max(seen, default=interval.start), True))
     back, healed_at, why_left = _back(account, nodes, claim, end)
     return Measured(
-        False if disproved else (None if unseen else True),
+        False if disproved else (None if unseen or empty else True),
         back,
         max(seen, default=interval.start),
         healed_at,
         tuple(evidence),
-        f"that {names(unseen)} {'was' if len(unseen) == 1 else 'were'} {claim} was not reported"
-        if unseen
-        else "",
+        _why(claim, unseen, empty),
         why_left,
     )
+
+
+def _why(claim: Claim, unseen: list[str], empty: list[str]) -> str:
+    if unseen:
+        return f"that {names(unseen)} {'was' if len(unseen) == 1 else 'were'} {claim} was not reported"
+    return f"{names(empty)} had no process that could be {WORD[claim]}" if empty else ""
+
+
+def _had_none(account: Account, event: Event, claim: Claim) -> bool:
+    """Whether the node had ended by itself: what hits nobody proves nothing. One that another fault had ended
+    or was restarting is not meant.
+    """
+    if event.get("gone" if claim == "down" else "pids"):
+        return False
+    before = [e for e in account.life if e.get("node") == event.get("node") and e["t"] <= event["t"]]
+    last = next((e for e in reversed(before) if e["event"] in ("started", "exited")), None)
+    return last is not None and last["event"] == "exited" and last.get("expected") is False
 
 
 def _already(account: Account, node: str, claim: Claim, start: float) -> bool:
@@ -97,20 +116,42 @@ def _too_early(account: Account, node: str, claim: Claim, start: float, end: flo
 def _back(
     account: Account, nodes: list[str], claim: Claim, end: float
 ) -> tuple[bool | None, float | None, str]:
-    """Whether the processes run again: answer, since when, what is wrong."""
-    kind = "started" if claim == "down" else "resumed"
-    waiting = [n for n in nodes if account.line.status(end + TOLERANCE_S, n) == "running"]
-    if not waiting:
+    """Whether the processes run again: answer, since when, what is wrong.
+
+    Where another fault keeps a node away, it shows once that one lets go.
+    """
+    free = {n: _free_from(account, n, end) for n in nodes}
+    if not nodes or None in free.values():
         return None, None, "another fault keeps them away"
-    times = {n: _find(account, kind, n, end - TOLERANCE_S, account.last_t) for n in waiting}
-    late = [n for n, e in times.items() if e is None]
+    times = {n: _again(account, n, claim, end, float(t or end)) for n, t in free.items()}
+    late = [n for n, t in times.items() if t is None]
     if not late:
-        return True, max(float(e["t"]) for e in times.values() if e is not None), ""
+        at_once = [t for n, t in times.items() if t is not None and free[n] == end]
+        return True, max(at_once or [t for t in times.values() if t is not None]), ""
     done = "started again" if claim == "down" else "resumed"
     left = f"{names(late)} {'was' if len(late) == 1 else 'were'} not {done}"
-    if account.last_t - end < 2.0:
+    if account.last_t - max(float(free[n] or end) for n in late) < 2.0:
         return None, None, left
     return False, None, left
+
+
+def _free_from(account: Account, node: str, end: float) -> float | None:
+    """From when on, ``end`` at the earliest, the model wants the node running; None if never."""
+    if account.line.status(end + TOLERANCE_S, node) == "running":
+        return end
+    later = (c for c in account.line.changes if c.at > end + TOLERANCE_S)
+    return next((c.at for c in later if node not in c.state.get("status", {})), None)
+
+
+def _again(account: Account, node: str, claim: Claim, end: float, free: float) -> float | None:
+    """When the node's processes ran again, from ``free`` on; another fault may end in another way than this
+    one would have.
+    """
+    kinds: tuple[str, ...] = ("started",) if claim == "down" else ("resumed",)
+    if free > end:
+        kinds = ("started", "resumed")
+    found = [_find(account, kind, node, free - TOLERANCE_S, account.last_t) for kind in kinds]
+    return min((float(e["t"]) for e in found if e is not None), default=None)
 
 
 def _momentary(account: Account, trial: Trial, interval: Interval, claim: Claim) -> Measured:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from runner.judge.account import Account, Trial
 from runner.judge.evidence import Proof
+from runner.judge.measured import TOLERANCE_S
 from runner.judge.window import Frame
 from runner.scenario.model import Expectation
 
@@ -83,6 +84,8 @@ def ended(account: Account, proof: Proof) -> float | None:
     at = change.done if change else last.end
     claims = proof.trial.claims & {"down", "paused", "restarted", "started"}
     again = [m.healed_at for claim, m in last.measured if claim in claims and m.healed_at is not None]
+    if not any(account.line.status(last.end + TOLERANCE_S, n) == "running" for n in proof.trial.targets):
+        again = []  # other faults keep them away, and nobody waits for these
     return max([at, *again])
 
 
@@ -131,7 +134,7 @@ def _lasting(account: Account, proof: Proof) -> list[tuple[float, float]]:
 
     def heals_at(end: float | None) -> float:
         if end is None or end >= account.closed:
-            return account.closed
+            return account.healing if end is None else account.closed
         change = account.line.near(end)
         return change.at if change else end
 

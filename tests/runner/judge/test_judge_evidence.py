@@ -305,3 +305,65 @@ def test_a_lease_that_ran_out_ended_the_fault():
     journal.add("lease", 15.0)
     found, _ = fault(journal)
     assert found.ended_by == "lease"
+
+
+def test_the_end_of_a_cut_under_another_shows_when_that_one_ends():
+    def journal(*back):
+        made = commanded(plain(until=40)).step(
+            "second", "partition", 15, 30, sides={"a": SIDES[0], "b": SIDES[1]}
+        )
+        made.extra = [e for e in made.extra if not (e["event"] == "model" and e["asked"] == 20.0)]
+        made.model(15.0, CUT).model(20.0, CUT).model(30.0, {})
+        return made.beats(PAIRS, (10.04, False), *back)
+
+    found, verdict = fault(journal((30.05, True)))
+    assert (found.effective, found.healed, verdict.exit_code) == (True, True, 0)
+    found, verdict = fault(journal())
+    assert (found.healed, verdict.exit_code) == (False, 5)
+
+
+def napping(**after):
+    """A pause that ends while the node is killed; ``after`` is the event that follows the end of the kill."""
+    made = plain().step("nap", "pause", 8, 12, targets=["n1"], claims=("paused",)).kill(10, 20, ["n1"])
+    made.model(8.0, {"status": {"n1": {"is": "paused"}}})
+    made.add("paused", 8.02, node="n1", pids=[4], leaked_s=0.02)
+    down = {"status": {"n1": {"is": "down", "signal": "kill", "wipe": False}}}
+    return made.model(12.0, down)
+
+
+def test_the_end_of_a_pause_under_a_kill_shows_when_the_node_runs_again():
+    found, verdict = fault(napping(), "nap")
+    assert (found.effective, found.healed, verdict.exit_code) == (True, True, 0)
+    assert found.intervals[0].healed_s == pytest.approx(15.1)
+    journal = napping()
+    journal.extra = [e for e in journal.extra if e["event"] != "started"]
+    assert fault(journal, "nap")[0].healed is False
+
+
+def test_who_had_ended_by_itself_was_not_killed():
+    def journal(expected):
+        made = plain().kill(10, 20, ["n1"])
+        made.extra = [
+            e | ({"gone": []} if e["event"] == "down" else {}) for e in made.extra if e["event"] != "exited"
+        ]
+        return made.add("exited", 8.0, node="n1", pid=7, code=1, expected=expected)
+
+    found, verdict = fault(journal(False), "crash")
+    assert (found.effective, verdict.exit_code) == (None, 3)
+    assert found.reason == "n1 had no process that could be ended"
+    assert fault(journal(True), "crash")[0].effective is True
+
+
+def test_a_fault_without_an_end_is_in_force_until_everything_is_healed():
+    journal = plain().kill(10, 30, ["n1"])
+    journal.extra = [
+        e | ({"end": None, "spans": [[10, None, None]], "permanent": True} if e["event"] == "step" else {})
+        for e in journal.extra
+        if e["event"] != "started"
+    ]
+    # The last healing starts the node again, some time before the run is over.
+    journal.add("started", 30.02, node="n1", pid=8, why="heal")
+    events = [e | ({"t": 31.0} if e["event"] in ("healed", "end") else {}) for e in journal.events()]
+    verdict = judge(scenario(), events)
+    assert [(f.name, f.effective) for f in verdict.faults] == [("crash", True)]
+    assert verdict.exit_code == 0
