@@ -47,6 +47,10 @@ def observer_of(scenario: Scenario) -> Observer | None:
     return catalogue()["devnet"] if any(g.use == "devnet" for g in scenario.network.groups) else None
 
 
+class _Interrupted(Exception):
+    """A signal came while the network was being started."""
+
+
 class Live:
     """Everything that is alive during a run. As a context manager it takes the network away at the end, whatever happened."""
 
@@ -119,10 +123,21 @@ class Live:
             lambda change, at: self._witness.begun(change, self.conductor.plan, self.conductor.next_at())
         )
         self._renew()
-        self.driver.start(lambda text: self.write("progress", text=text))
+        try:
+            self.driver.start(lambda text: self.write("progress", text=text), self._meanwhile)
+        except _Interrupted:
+            self.end("interrupt", self._stop.why)
+            return
         self._observe()
         self._witness.watch(self._plan)
         self._control = ControlServer(self._directory.path, self._events.put)
+
+    def _meanwhile(self) -> None:
+        """What goes on while the network starts; a signal does not have to wait for the last node."""
+        if self._stop.asked:
+            raise _Interrupted
+        self._take_events(0)
+        self._keep_up()
 
     def _write_header(self, nodes: Any) -> None:
         s = self._scenario
@@ -243,7 +258,7 @@ class Live:
 
     def _take_events(self, wait_s: float) -> None:
         try:
-            event = self._events.get(timeout=wait_s)
+            event = self._events.get(block=wait_s > 0, timeout=wait_s)
             while True:
                 self._take(event)
                 event = self._events.get_nowait()
@@ -284,6 +299,10 @@ class Live:
             }
             t = fields.pop("at", None)
             self.write(name, t=t, **fields)
+            if name == "lease":
+                self.end(
+                    "lease", f"nothing was heard of the runner for {self._lease_s:g} s, so that all healed"
+                )
 
     def _sample(self, event: Mapping[str, Any]) -> None:
         model = self.conductor.model

@@ -17,6 +17,12 @@ from runner.networks.link import AgentLink
 Report = Callable[[str], None]
 """Takes one line about progress, for people."""
 
+Meanwhile = Callable[[], None]
+
+
+def nothing() -> None:
+    """What is done meanwhile where nobody asks for anything."""
+
 
 class NetworkError(Exception):
     """The network could not be made, started or reached; the message says which node, why, and what to look at."""
@@ -37,8 +43,11 @@ class Driver(Protocol):
         ``folder`` is the run directory (data folders and logs go there). Raises NetworkError.
         """
 
-    def start(self, report: Report) -> None:
-        """Set-up commands, then every group in turn, each when the one before is ready. Raises NetworkError."""
+    def start(self, report: Report, meanwhile: Meanwhile = nothing) -> None:
+        """Set-up commands, then every group in turn, each when the one before is ready. Raises NetworkError.
+
+        ``meanwhile`` is called again and again while something is waited for; what it raises ends the start.
+        """
 
     def close(self) -> list[str]:
         """End everything that ``open`` and ``start`` made; what could not be taken away, in words. Never raises."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 CLOCK_EXCHANGES = 5
+MEANWHILE_S = 0.1
 
 
 class LinkError(Exception):
@@ -59,8 +60,19 @@ class AgentLink:
                 self.error_s = best / 2
         return self.hello
 
-    def request(self, do: str, *, within_s: float = 10.0, eye: bool = False, **fields: Any) -> Any:
-        """Ask and wait for the reply's result. Raises LinkError."""
+    def request(
+        self,
+        do: str,
+        *,
+        within_s: float = 10.0,
+        eye: bool = False,
+        meanwhile: Callable[[], None] | None = None,
+        **fields: Any,
+    ) -> Any:
+        """Ask and wait for the reply's result. Raises LinkError.
+
+        ``meanwhile`` is called about ten times a second while a long answer is awaited; what it raises ends the wait.
+        """
         done, box = threading.Event(), list[Mapping[str, Any]]()
         with self._lock:
             self._next += 1
@@ -71,7 +83,7 @@ class AgentLink:
             message["eye"] = True
         try:
             self._send(message)
-            if not done.wait(within_s):
+            if not _await(done, within_s, meanwhile):
                 raise LinkError(f"the agent did not answer '{do}' within {within_s:g} s", "lost")
         finally:
             with self._lock:
@@ -141,3 +153,14 @@ class AgentLink:
         if waiting:
             waiting[1].append(message)
             waiting[0].set()
+
+
+def _await(done: threading.Event, within_s: float, meanwhile: Callable[[], None] | None) -> bool:
+    if meanwhile is None:
+        return done.wait(within_s)
+    until = time.monotonic() + within_s
+    while not done.wait(MEANWHILE_S):
+        if time.monotonic() > until:
+            return False
+        meanwhile()
+    return True

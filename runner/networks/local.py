@@ -22,7 +22,7 @@ from typing import Any
 from faults.fault import NodeInfo, Pool
 from faults.select import select
 from runner.networks import commands
-from runner.networks.base import NetworkError, Report
+from runner.networks.base import Meanwhile, NetworkError, Report, nothing
 from runner.networks.description import Group, Network, Setup
 from runner.networks.link import AgentLink, LinkError
 from runner.networks.ready import wait_ready
@@ -52,6 +52,7 @@ class LocalDriver:
         self.link: AgentLink
         self._base = Path(folder)
         self._run: Path
+        self._meanwhile: Meanwhile = nothing
         self._agent: subprocess.Popen[bytes] | None = None
         self._saved: dict[str, dict[str, str]] = {n.name: {} for n in self.nodes}
         self._shared: dict[str, str] = {}
@@ -89,8 +90,9 @@ class LocalDriver:
             ) from None
         self.nodes = tuple(replace(n, address=addresses[n.name]) for n in self.nodes)
 
-    def start(self, report: Report) -> None:
+    def start(self, report: Report, meanwhile: Meanwhile = nothing) -> None:
         """Set-up commands, then the groups in order, each when the one before is ready."""
+        self._meanwhile = meanwhile
         for group in self.network.groups:
             for name in group.members:
                 (self._run / "data" / name).mkdir(exist_ok=True)
@@ -238,7 +240,7 @@ class LocalDriver:
         reply = self.link.request("start", nodes=list(group.members), within_s=60)
         for name, why in reply.get("errors", {}).items():
             raise NetworkError(f"{name} could not be started: {why}")
-        wait_ready(self, group)
+        wait_ready(self, group, self._meanwhile)
 
     def _set_up(self, item: Setup) -> None:
         if item.targets is None:
@@ -265,6 +267,7 @@ class LocalDriver:
             log=str(log),
             timeout=120,
             within_s=130,
+            meanwhile=self._meanwhile,
         )
         if reply["code"]:
             tail = log.read_text(errors="replace").strip().splitlines()[-1:] if log.exists() else []

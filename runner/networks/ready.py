@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from faults.fields import Duration
-from runner.networks.base import NetworkError
+from runner.networks.base import Meanwhile, NetworkError, nothing
 from runner.networks.description import Group, Ready
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ ABSENT_S = 1.0
 DEVNET_READY = Ready(port=7001, within=Duration(30))
 
 
-def wait_ready(driver: LocalDriver, group: Group) -> None:
+def wait_ready(driver: LocalDriver, group: Group, meanwhile: Meanwhile = nothing) -> None:
     """Wait until every member is ready. Raises NetworkError that names who is not, and why."""
     ready = group.ready or (DEVNET_READY if group.use == "devnet" else None)
     if ready is None:
@@ -27,6 +27,7 @@ def wait_ready(driver: LocalDriver, group: Group) -> None:
     waiting = list(group.members)
     absent_since: dict[str, float] = {}
     while waiting:
+        meanwhile()
         waiting = _not_ready(driver, ready, waiting)
         if waiting and time.monotonic() > deadline:
             raise NetworkError(

@@ -44,6 +44,8 @@ class Trial:
 
     def __init__(self, process: subprocess.Popen[str], out: Path) -> None:
         self.process, self._out = process, out
+        self.known_agent = 0
+        """The agent's pid as last told by ``status``."""
 
     @property
     def directory(self) -> Path:
@@ -74,7 +76,13 @@ class Trial:
         """What the control socket says: agent, nodes and their processes."""
         from runner.engine.control import request
 
-        return dict(request(self.directory, {"do": "status"}))
+        status = dict(request(self.directory, {"do": "status"}))
+        self.known_agent = status["agent"]
+        return status
+
+    def judge(self) -> Ended:
+        """What ``seatrial judge`` says of it."""
+        return seatrial("judge", str(self.directory), "--json")
 
     def host_pids(self) -> list[int]:
         """Every process under the agent, as this host numbers them."""
@@ -221,7 +229,7 @@ def trial(tmp_path: Path) -> Iterator[Callable[..., Trial]]:
     """Start ``seatrial run`` (or another command) in the background."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(scenario: Path | str, *more: str, command: str = "run") -> Trial:
+    def start(scenario: Path | str, *more: str, command: str = "run", own_group: bool = False) -> Trial:
         out = tmp_path / f"runs{len(started)}"
         words = [*COMMAND, command, str(scenario), "--out", str(out), *more]
         process = subprocess.Popen(
@@ -231,6 +239,7 @@ def trial(tmp_path: Path) -> Iterator[Callable[..., Trial]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             stdin=subprocess.DEVNULL,
+            process_group=0 if own_group else None,
         )
         started.append(process)
         return Trial(process, out)
