@@ -214,7 +214,10 @@ class Watch:
         ends = [(t, self._ended(t)) for t in trials]
         if expectation.of == "faults":
             known = [e for _, e in ends if e is not None]
-            if not trials or len(known) < len(trials):
+            undecided = {s.name for s in self._scenario.timeline} - {
+                t.step for t in self.history.trials.values()
+            }
+            if not trials or undecided or len(known) < len(trials):
                 return []
             return [("faults", max(known), min(t.start for t in trials))]
         return [(t.name, e, t.start) for t, e in ends if e is not None]
