@@ -1,4 +1,6 @@
-"""The run's one clock: seconds since the run began, the timeline's zero, and how agents' times are read on it."""
+"""The run's one clock: seconds since the run began, the timeline's zero, and how agents' times are read
+on it.
+"""
 
 from __future__ import annotations
 

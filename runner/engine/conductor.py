@@ -1,7 +1,7 @@
 """Sends the plan's changes to the agent ahead of time and turns its reports into ``model`` events.
 
-Changes go out at most half a lease ahead. Each generation replaces what has not begun, so none is sent while a change that
-was sent is about to begin: it would begin twice.
+Changes go out at most half a lease ahead. Each generation replaces what has not begun, so none is sent
+while a change that was sent is about to begin: it would begin twice.
 """
 
 from __future__ import annotations

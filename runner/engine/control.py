@@ -1,8 +1,9 @@
-"""The control socket of a live network: ``control.sock`` in the run directory, one JSON request and one reply a connection.
+"""The control socket of a live network: ``control.sock`` in the run directory, one JSON request and one
+reply a connection.
 
-``{"do": "status"}``, ``{"do": "exec", "node", "argv", "stdin", "stdout", "stderr"}`` (paths of fifos), ``{"do": "wait", "pid"}``,
-``{"do": "inject", "step": {…}, "seed"}``, ``{"do": "down"}``. Requests are handled by the run's own loop, one after another; the socket
-is the owner's alone.
+``{"do": "status"}``, ``{"do": "exec", "node", "argv", "stdin", "stdout", "stderr"}`` (paths of fifos),
+``{"do": "wait", "pid"}``, ``{"do": "inject", "step": {…}, "seed"}``, ``{"do": "down"}``. Requests are
+handled by the run's own loop, one after another; the socket is the owner's alone.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def request(run: Path, message: Mapping[str, Any], *, within_s: float | None = W
 
 
 class _at:
-    """A short name for a socket's path: addresses of sockets hold 107 bytes, run directories may be longer."""
+    """A short name for a socket's path: addresses of sockets hold 107 bytes, run directories may be
+    longer.
+    """
 
     def __init__(self, run: Path) -> None:
         self._run = run
@@ -64,7 +67,9 @@ class _at:
 
 
 class ControlServer:
-    """Listens in a thread and hands each request, with a function for its reply, to ``put`` (the run's queue)."""
+    """Listens in a thread and hands each request, with a function for its reply, to ``put`` (the run's
+    queue).
+    """
 
     def __init__(self, run: Path, put: Callable[[Mapping[str, Any]], None]) -> None:
         self._put = put

@@ -1,4 +1,6 @@
-"""A live network under a run: the driver, the journal, and the loop that takes events and keeps everything going."""
+"""A live network under a run: the driver, the journal, and the loop that takes events and keeps
+everything going.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ class _Interrupted(Exception):
 
 
 class Live:
-    """Everything that is alive during a run. As a context manager it takes the network away at the end, whatever happened."""
+    """Everything that is alive during a run. As a context manager it takes the network away at the end,
+    whatever happened.
+    """
 
     def __init__(
         self,
@@ -170,7 +174,9 @@ class Live:
     # -- the timeline
 
     def follow_timeline(self, timeout_s: float | None) -> None:
-        """Wait for the steady state, follow the plan to the close of the last window. Journals why it ended."""
+        """Wait for the steady state, follow the plan to the close of the last window. Journals why it
+        ended.
+        """
         limit = timeout_s or (
             self._scenario.limits.time.seconds(self._scenario.network.units)
             if self._scenario.limits.time

@@ -1,7 +1,8 @@
 """One run of a scenario: network up, steady state, timeline, healed, judged. It always ends healed.
 
-The main thread does everything; the agent's events arrive through a queue. Moments are the agent's, so nothing here needs to
-be on time: changes are sent ahead, and what happened is told by reports and observation.
+The main thread does everything; the agent's events arrive through a queue. Moments are the agent's, so
+nothing here needs to be on time: changes are sent ahead, and what happened is told by reports and
+observation.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Options:
-    """How to run: the seed (None: the scenario's, else drawn), the lease, how long at most, and what to keep up afterwards."""
+    """How to run: the seed (None: the scenario's, else drawn), the lease, how long at most, and what to
+    keep up afterwards.
+    """
 
     seed: int | None = None
     choices: Mapping[str, Chosen] | None = None

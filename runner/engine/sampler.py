@@ -1,7 +1,9 @@
-"""From the eye's samples to the journal's: facts instead of bodies, the overlay instead of sockets, only what changed.
+"""From the eye's samples to the journal's: facts instead of bodies, the overlay instead of sockets, only
+what changed.
 
-A sample's overlay holds the connections whose ends reach each other now: observed reachability where the pair was probed with
-the sample, else bytes acknowledged in the last ``FRESH_MS``, else (idle) what the heartbeats say of the pair's blocks.
+A sample's overlay holds the connections whose ends reach each other now: observed reachability where the
+pair was probed with the sample, else bytes acknowledged in the last ``FRESH_MS``, else (idle) what the
+heartbeats say of the pair's blocks.
 """
 
 from __future__ import annotations
@@ -45,9 +47,9 @@ class Sampler:
     ) -> dict[str, Any]:
         """One sample of the eye as the fields of a journal event.
 
-        ``wall_of`` gives the true wall clock (s) at an agent's instant; ``reach`` is what the heartbeats say, used where the
-        sample brought no sweep of its own; ``runs`` says whose process is alive, which stands for an answer where nothing
-        can be asked.
+        ``wall_of`` gives the true wall clock (s) at an agent's instant; ``reach`` is what the heartbeats
+        say, used where the sample brought no sweep of its own; ``runs`` says whose process is alive,
+        which stands for an answer where nothing can be asked.
         """
         self._runs = runs or {}
         self._count += 1

@@ -1,4 +1,6 @@
-"""Signals that end a run: the first Ctrl-C or SIGTERM asks it to heal and end, the second makes it do so at once."""
+"""Signals that end a run: the first Ctrl-C or SIGTERM asks it to heal and end, the second makes it do so
+at once.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,9 @@ WATCHED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stop:
-    """A request to end. As a context manager it takes the signals over while in the main thread, and gives them back."""
+    """A request to end. As a context manager it takes the signals over while in the main thread, and
+    gives them back.
+    """
 
     def __init__(self) -> None:
         self.asked = 0

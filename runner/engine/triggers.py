@@ -1,7 +1,8 @@
-"""Steps that start when something holds, faults that end early (``until``), rolls that wait for their last node, aborts.
+"""Steps that start when something holds, faults that end early (``until``), rolls that wait for their
+last node, aborts.
 
-After each sample the conditions that are waited for are evaluated on what was observed so far; a condition that is met sets the
-change ``LEAD_S`` ahead, so that every host can begin it together.
+After each sample the conditions that are waited for are evaluated on what was observed so far; a
+condition that is met sets the change ``LEAD_S`` ahead, so that every host can begin it together.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from runner.predicates.predicate import Answer
 from runner.scenario.model import Abort, All, Is, Named, Not, Step, That
 
 SETTLE_S = 1.0
-"""How long after a batch of a roll began the next is decided at the earliest: answers from before it must be gone."""
+"""How long after a batch of a roll began the next is decided at the earliest: answers from before it must
+be gone.
+"""
 
 
 @dataclass
@@ -88,7 +91,8 @@ class Triggers:
             self._write("trigger", step=step.name, when=finding.reason, met=False)
             return (
                 plan,
-                f"'{step.name}' was never started: its condition was not met within {step.within} ({finding.reason})",
+                f"'{step.name}' was never started: its condition was not met within {step.within} "
+                f"({finding.reason})",
             )
         return plan, ""
 
@@ -119,9 +123,11 @@ class Triggers:
                 return planning.activate_batch(plan, trial.name, now + LEAD_S), ""
             within = step.roll.within if step.roll else None
             if within is not None and now > began + within.seconds(plan.scenario.network.units):
+                self._write("trigger", step=step.name, when=finding.reason, met=False)
                 return (
                     plan,
-                    f"'{step.name}' stopped at {', '.join(names)}: not met within {within} ({finding.reason})",
+                    f"'{step.name}' stopped at {', '.join(names)}: not met within {within} "
+                    f"({finding.reason})",
                 )
         return plan, ""
 

@@ -1,4 +1,5 @@
-"""What must be measured so that a fault can be proved: which pairs get heartbeats, when connections and clocks are looked at.
+"""What must be measured so that a fault can be proved: which pairs get heartbeats, when connections and
+clocks are looked at.
 
 Choosing is pure and by the seed, so that a replay watches the same pairs.
 """
@@ -28,7 +29,9 @@ Pair = tuple[str, str]
 
 
 def watched_pairs(models: Iterable[NetworkModel], names: tuple[str, ...], seed: int) -> list[Pair]:
-    """At least two seeded pairs for each ordered pair of blocks of every model, or one where there would be too many."""
+    """At least two seeded pairs for each ordered pair of blocks of every model, or one where there would
+    be too many.
+    """
     if len(names) * (len(names) - 1) <= EVERYBODY:
         return [(a, b) for a in names for b in names if a != b]
     for each in (PAIRS_A_LINK, 1):
@@ -79,7 +82,9 @@ def reach_of(model: NetworkModel, beats: Mapping[Pair, bool]) -> dict[str, Any] 
 
 
 class Witness:
-    """Takes the measurements of a run: heartbeats' pairs, sweeps, streams across cuts, clocks before they are healed."""
+    """Takes the measurements of a run: heartbeats' pairs, sweeps, streams across cuts, clocks before they
+    are healed.
+    """
 
     def __init__(
         self, link: AgentLink, clock: RunClock, names: tuple[str, ...], seed: int, write: Callable[..., None]
@@ -109,7 +114,9 @@ class Witness:
         self._write("beat", pair=list(pair), through=event["through"], since=since)
 
     def begun(self, change: Change, plan: Plan, until_s: float | None) -> None:
-        """A change has begun: plan the measurements of the phase that it opens. ``until_s``: when the next one comes."""
+        """A change has begun: plan the measurements of the phase that it opens. ``until_s``: when the
+        next one comes.
+        """
         now = self._clock.timeline()
         length = float("inf") if until_s is None else until_s - now
         self._jobs = [j for j in self._jobs if j[0] <= now + BEFORE_END_S]
@@ -117,9 +124,8 @@ class Witness:
             alone = fold(plan, change.at_s, only=trial.name).describe()
             if "cuts" in alone and length > 2 * SETTLE_S + BEFORE_END_S:
                 self._plan_streams(trial.name, alone["cuts"], now, length)
-            if "clocks" in alone and length > 1.0 and until_s is not None:
-                nodes = list(alone["clocks"])
-                self._at(until_s - BEFORE_END_S, lambda nodes=nodes: self._measure_clocks(nodes))  # type: ignore[misc]
+            if "clocks" in alone:
+                self._plan_clocks(list(alone["clocks"]), now, until_s)
         if change.model.rules and len(self._names) > SWEEP_OVER and length > 2.0:
             self._at(now + SETTLE_S, self.sweep)
 
@@ -143,6 +149,14 @@ class Witness:
 
     def _at(self, at_s: float, job: Callable[[], None]) -> None:
         self._jobs.append((at_s, job))
+
+    def _plan_clocks(self, nodes: list[str], now: float, until_s: float | None) -> None:
+        """At the begin of the phase, since nodes that are started in it report no clock, and before its end."""
+        length = float("inf") if until_s is None else until_s - now
+        if length > SETTLE_S + BEFORE_END_S:
+            self._at(now + SETTLE_S, lambda: self._measure_clocks(nodes))
+        if until_s is not None and length > 2 * SETTLE_S + BEFORE_END_S:
+            self._at(until_s - BEFORE_END_S, lambda: self._measure_clocks(nodes))
 
     def _plan_streams(self, trial: str, cuts: Mapping[str, Any], now: float, length: float) -> None:
         self._at(now + SETTLE_S, lambda: self._first_look(trial, cuts))

@@ -1,8 +1,10 @@
-"""The contract of a driver: where nodes live, how they are started, and the link to the agent of their host.
+"""The contract of a driver: where nodes live, how they are started, and the link to the agent of their
+host.
 
-A driver knows its nodes before anything runs (``nodes``), makes and starts them (``open``, ``start``), and takes everything away
-(``close``). All faults and all observation go through ``link``, never through the driver. What belongs here is what a driver must
-promise; how one place does it belongs in its own module.
+A driver knows its nodes before anything runs (``nodes``), makes and starts them (``open``, ``start``),
+and takes everything away (``close``). All faults and all observation go through ``link``, never through
+the driver. What belongs here is what a driver must promise; how one place does it belongs in its own
+module.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ def nothing() -> None:
 
 
 class NetworkError(Exception):
-    """The network could not be made, started or reached; the message says which node, why, and what to look at."""
+    """The network could not be made, started or reached; the message says which node, why, and what to
+    look at.
+    """
 
 
 class Driver(Protocol):
@@ -50,4 +54,6 @@ class Driver(Protocol):
         """
 
     def close(self) -> list[str]:
-        """End everything that ``open`` and ``start`` made; what could not be taken away, in words. Never raises."""
+        """End everything that ``open`` and ``start`` made; what could not be taken away, in words. Never
+        raises.
+        """

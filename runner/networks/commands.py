@@ -1,6 +1,8 @@
-"""Commands of nodes with their substitutions: ``$name $address $index $offset $zone $stake $data $run $port_NAME``.
+"""Commands of nodes with their substitutions: ``$name $address $index $offset $zone $stake $data $run
+$port_NAME``.
 
-Also what ``save`` kept, a group's ``lists``, and another node's values as ``$boot.id``. ``$$`` is a dollar. Pure.
+Also what ``save`` kept, a group's ``lists``, and another node's values as ``$boot.id``. ``$$`` is a
+dollar. Pure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""A network as described: its groups of nodes, their commands, what is done before the first start, how facts are asked for.
+"""A network as described: its groups of nodes, their commands, what is done before the first start, how
+facts are asked for.
 
 Plain values that scenario files are turned into and drivers work from; nothing here does anything.
 """
@@ -14,7 +15,9 @@ from faults.fields import Duration, Targets
 
 @dataclass(frozen=True)
 class Ready:
-    """When a node counts as started: a listening port, an answering URL, or a line in its log. Exactly one is set."""
+    """When a node counts as started: a listening port, an answering URL, or a line in its log. Exactly
+    one is set.
+    """
 
     port: int | None = None
     http: str | None = None
@@ -24,7 +27,9 @@ class Ready:
 
 @dataclass(frozen=True)
 class Group:
-    """A group of nodes as written. ``name`` is the group's (``nodes`` where none was given); ``members`` the nodes' names in order."""
+    """A group of nodes as written. ``name`` is the group's (``nodes`` where none was given); ``members``
+    the nodes' names in order.
+    """
 
     name: str
     members: tuple[str, ...]
@@ -51,7 +56,9 @@ class Group:
 
 @dataclass(frozen=True)
 class Setup:
-    """A command (``run``, its output kept under ``save``) or a copy (``copy`` to ``to``); with ``targets`` once for each of them."""
+    """A command (``run``, its output kept under ``save``) or a copy (``copy`` to ``to``); with
+    ``targets`` once for each of them.
+    """
 
     run: tuple[str, ...] = ()
     save: str | None = None
@@ -62,7 +69,9 @@ class Setup:
 
 @dataclass(frozen=True)
 class Observe:
-    """How facts are asked for. ``use`` names a preset (``devnet``); else ``http`` (path) with ``facts`` (fact → path in the JSON answer)."""
+    """How facts are asked for. ``use`` names a preset (``devnet``); else ``http`` (path) with ``facts``
+    (fact → path in the JSON answer).
+    """
 
     use: str | None = None
     http: str | None = None
@@ -73,7 +82,9 @@ class Observe:
 
 @dataclass(frozen=True)
 class Network:
-    """Where nodes live and what they are. ``quorum`` is the share (0..1) *more than* which decides; ``units`` in seconds."""
+    """Where nodes live and what they are. ``quorum`` is the share (0..1) *more than* which decides;
+    ``units`` in seconds.
+    """
 
     driver: str
     groups: tuple[Group, ...]

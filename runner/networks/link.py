@@ -1,4 +1,5 @@
-"""The runner's end of an agent: requests with replies, events as they come, and the agent's clock against ours.
+"""The runner's end of an agent: requests with replies, events as they come, and the agent's clock against
+ours.
 
 One reader thread turns lines into replies and events. Nothing here knows what a request means.
 """
@@ -17,7 +18,9 @@ MEANWHILE_S = 0.1
 
 
 class LinkError(Exception):
-    """The agent refused or failed (``kind`` refused, missing, failed), did not answer in time, or is gone (``lost``)."""
+    """The agent refused or failed (``kind`` refused, missing, failed), did not answer in time, or is gone
+    (``lost``).
+    """
 
     def __init__(self, message: str, kind: str = "failed") -> None:
         super().__init__(message)
@@ -25,7 +28,9 @@ class LinkError(Exception):
 
 
 class AgentLink:
-    """JSON lines over two file descriptors. ``on_event`` is called in the reader's thread; a last event ``gone`` reports the end."""
+    """JSON lines over two file descriptors. ``on_event`` is called in the reader's thread; a last event
+    ``gone`` reports the end.
+    """
 
     def __init__(self, read_fd: int, write_fd: int, on_event: Callable[[Mapping[str, Any]], None]) -> None:
         self._read, self._write = read_fd, write_fd
@@ -71,7 +76,8 @@ class AgentLink:
     ) -> Any:
         """Ask and wait for the reply's result. Raises LinkError.
 
-        ``meanwhile`` is called about ten times a second while a long answer is awaited; what it raises ends the wait.
+        ``meanwhile`` is called about ten times a second while a long answer is awaited; what it raises
+        ends the wait.
         """
         done, box = threading.Event(), list[Mapping[str, Any]]()
         with self._lock:

@@ -1,7 +1,8 @@
-"""The driver ``local``: processes on this machine, each in a network namespace of its own, joined by a routed switch.
+"""The driver ``local``: processes on this machine, each in a network namespace of its own, joined by a
+routed switch.
 
-It starts the agent as a child process, describes the nodes to it and waits until each answers its ready check. All that
-touches the kernel is the agent's; when its input closes, everything that it made is gone.
+It starts the agent as a child process, describes the nodes to it and waits until each answers its ready
+check. All that touches the kernel is the agent's; when its input closes, everything that it made is gone.
 """
 
 from __future__ import annotations
@@ -150,7 +151,11 @@ class LocalDriver:
 
     # -- what nodes are
 
-    def _values(self) -> dict[str, dict[str, str]]:
+    def _values(self, *, early: bool = False) -> dict[str, dict[str, str]]:
+        """What every node's commands may name.
+
+        ``early``: during set-up, when a list may lack what is still to be saved.
+        """
         by_group = {name: g for g in self.network.groups for name in g.members}
         run = str(self._run)
         everyone = {
@@ -167,7 +172,12 @@ class LocalDriver:
         members |= {g.name: g.members for g in self.network.groups}
         members["nodes"] = [n.name for n in self.nodes]
         for group in self.network.groups:
-            lists = commands.lists_of(group, everyone, members)
+            try:
+                lists = commands.lists_of(group, everyone, members)
+            except commands.UnknownName:
+                if not early:
+                    raise
+                lists = {}
             for name in group.members:
                 everyone[name] |= lists
         return everyone
@@ -250,7 +260,7 @@ class LocalDriver:
             self._set_up_once(item, name)
 
     def _set_up_once(self, item: Setup, name: str | None) -> None:
-        everyone = self._values()
+        everyone = self._values(early=True)
         values = everyone[name] if name else {"run": str(self._run), **self._shared}
         if item.copy is not None:
             source, target = (commands.substitute(t or "", values, everyone) for t in (item.copy, item.to))

@@ -1,4 +1,6 @@
-"""Ready checks: when a started node counts as there. A listening port, an answering URL, or a line in its log."""
+"""Ready checks: when a started node counts as there. A listening port, an answering URL, or a line in its
+log.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def wait_ready(driver: LocalDriver, group: Group, meanwhile: Meanwhile = nothing
         waiting = _not_ready(driver, ready, waiting)
         if waiting and time.monotonic() > deadline:
             raise NetworkError(
-                f"{', '.join(waiting[:5])}{' …' if len(waiting) > 5 else ''} not ready within {ready.within}: "
+                f"{', '.join(waiting[:5])}{' …' if len(waiting) > 5 else ''} not ready within "
+                f"{ready.within}: "
                 f"{_missing(ready)}; see {driver.log_of(waiting[0])}"
             )
         if waiting:
