@@ -1,4 +1,4 @@
-"""The documents keep their word: commands that are tested, pages that are not stale, links that lead somewhere."""
+"""The documents keep their word: commands are tested, pages are not stale, links lead somewhere."""
 
 import re
 import subprocess
@@ -23,7 +23,9 @@ def test_the_readme_has_one_command_for_a_trial_and_one_for_the_tests():
 
 
 def test_the_generated_reference_is_not_stale():
-    done = subprocess.run([sys.executable, str(ROOT / "docs/generate.py"), "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs/generate.py"), "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 

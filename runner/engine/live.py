@@ -7,10 +7,11 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import runner
 from faults.fault import NodeInfo
+from faults.fields import Duration
 from runner.engine.clock import RunClock
 from runner.engine.conductor import Conductor
 from runner.engine.control import ControlServer
@@ -31,7 +32,7 @@ from runner.scenario.model import Scenario
 
 TICK_S = 0.05
 DEFAULT_EVERY_S = 0.5
-STEADY_WITHIN_S = 60.0
+BLIND_S = 60.0
 HEAL_WITHIN_S = 5.0
 LAST_LOOK_S = 0.6
 PASSED_ON = ("started", "exited", "down", "paused", "resumed", "clock", "lapsed", "lease", "problem")
@@ -86,6 +87,8 @@ class Live:
         self._runs: dict[str, bool] = {}
         """Whose process is alive, of the nodes that were started at all."""
         self._renewed = float("-inf")
+        self._seen = 0.0
+        """When the last sample came."""
         self._ended = False
         self._gone = False
         self._control: ControlServer | None = None
@@ -177,11 +180,9 @@ class Live:
         """Wait for the steady state, follow the plan to the close of the last window. Journals why it
         ended.
         """
-        limit = timeout_s or (
-            self._scenario.limits.time.seconds(self._scenario.network.units)
-            if self._scenario.limits.time
-            else None
-        )
+        limit = timeout_s or self._limit("time")
+        blind = self._limit("blind") or BLIND_S
+        self._seen = self.clock.now()
         while not self._ended:
             self._take_events(TICK_S)
             self._keep_up()
@@ -192,10 +193,17 @@ class Live:
                 self.end("error", "the agent ended unexpectedly; see logs/agent.log in the run directory")
             elif limit is not None and now > limit:
                 self.end("timeout", f"the run took longer than {limit:g} s")
+            elif now - self._seen > blind:
+                self.end("abort", f"nothing could be observed for {blind:g} s")
             elif self.clock.zero is None:
                 self._look_for_steady(now)
             else:
                 self._go_on()
+
+    def _limit(self, name: Literal["time", "blind"]) -> float | None:
+        """A limit of the scenario in seconds."""
+        limit: Duration | None = getattr(self._scenario.limits, name)
+        return None if limit is None else limit.seconds(self._scenario.network.units)
 
     def _keep_up(self) -> None:
         if self.clock.now() - self._renewed > self._lease_s / 4:
@@ -315,6 +323,7 @@ class Live:
         reach = None if len(self._names) <= SWEEP_OVER else reach_of(model, self._witness.beats)
         hello = self.driver.link.hello
         behind = hello["wall_ns"] / 1e9 - hello["now"]
+        self._seen = self.clock.now()
         fields = self._sampler.take(event, self._time(event["at"]), lambda at: at + behind, reach, self._runs)
         self.write("sample", t=self._time(event["at"]), **fields)
         self._after_sample()

@@ -32,7 +32,6 @@ Keep = Literal["never", "always", "on_violation"]
 Listener = Callable[[Mapping[str, Any]], None]
 
 BAD_INPUT = 2
-COULD_NOT_RUN = 4
 NOT_HEALED = 5
 
 

@@ -1,4 +1,5 @@
-"""What runner and agent cost while they watch a hundred nodes twice a second, beside one busy core and beside the nodes themselves.
+"""What runner and agent cost while they watch a hundred nodes twice a second, beside one busy core and
+beside the nodes themselves.
 
 Aimed at: at most 5 % of a core and 150 MB, the nodes' own processes left out.
 """
@@ -76,9 +77,8 @@ def main() -> None:
                 f"{len(ours)} processes; the nodes themselves {watched:.1%}, ratio {watchers / watched:.2f}"
             )
             for pid in sorted(ours, key=lambda p: -used[p])[:4]:
-                print(
-                    f"  {used[pid]:6.2%}  {pss_mb(pid):5.0f} MB  {Path(f'/proc/{pid}/cmdline').read_bytes()[-60:]!r}"
-                )
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()[-60:]
+                print(f"  {used[pid]:6.2%}  {pss_mb(pid):5.0f} MB  {command!r}")
         finally:
             trial.terminate()
             trial.wait(30)
