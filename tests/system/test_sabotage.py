@@ -165,6 +165,20 @@ def test_without_an_eye_nothing_is_proved(trial, scenario):
     assert all(e["verdict"] == "unknown" for e in ended.verdict["expectations"])
 
 
+def test_a_run_that_sees_nothing_ends_at_its_limit(trial, scenario):
+    live = trial(
+        scenario(
+            "limits: {blind: 2s}\ntimeline:\n  - {at: 1s, for: 60s, partition: halves, name: split}\nexpect: []\n"
+        ),
+        "--json",
+    )
+    live.at(1.5)
+    os.kill(the_eye(live), signal.SIGKILL)
+    ended = live.end(20)
+    assert ended.code == 4, str(ended)
+    assert any("nothing could be observed for 2 s" in r for r in ended.verdict["reasons"]), str(ended)
+
+
 @pytest.mark.parametrize("which", ["outer", "agent"])
 def test_the_agent_killed_in_the_middle(trial, scenario, which):
     live = trial(
