@@ -27,10 +27,15 @@ class Agent:
     """A running agent. ``prefix`` is put before its command line, to start it as another user."""
 
     def __init__(
-        self, *, prefix: Sequence[str] = (), python: str = sys.executable, flags: Sequence[str] = ("-I", "-S")
+        self,
+        *,
+        prefix: Sequence[str] = (),
+        python: str = sys.executable,
+        flags: Sequence[str] = ("-I", "-S"),
+        agent: Path = AGENT,
     ):
         self.process = subprocess.Popen(
-            [*prefix, python, *flags, str(AGENT)],
+            [*prefix, python, *flags, str(agent)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

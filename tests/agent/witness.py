@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 from agent_client import Agent, node
 
+from tests import public
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _CLONE_NEWNET = 0x40000000
 _PORT = 5
@@ -45,7 +47,8 @@ def started_as(who: str) -> Agent:
         if not shutil.which("setpriv"):
             pytest.skip("needs setpriv")
         prefix = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-        return Agent(prefix=prefix, python=others_python())
+        agent = public.checkout() / "faults" / "agent" / "__main__.py"
+        return Agent(prefix=prefix, python=others_python(), agent=agent)
     return Agent()
 
 

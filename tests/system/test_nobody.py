@@ -8,14 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import ROOT, SCENARIOS, Ended, host_state
+from tests import public
+from tests.system.conftest import ROOT, Ended, host_state
 
 pytestmark = [pytest.mark.system, pytest.mark.lab, pytest.mark.root]
 
@@ -23,7 +23,12 @@ pytestmark = [pytest.mark.system, pytest.mark.lab, pytest.mark.root]
 def can_read(path: str) -> bool:
     """Whether nobody can execute it."""
     found = subprocess.run(
-        [sys.executable, "-c", "import os, sys; os.setuid(65534); sys.exit(not os.access(sys.argv[1], os.X_OK))", path],
+        [
+            sys.executable,
+            "-c",
+            "import os, sys; os.setuid(65534); sys.exit(not os.access(sys.argv[1], os.X_OK))",
+            path,
+        ],
         check=False,
     )
     return found.returncode == 0
@@ -64,7 +69,7 @@ def as_nobody(interpreter: list[str], checkout: Path, *words: str) -> subprocess
     nobody = pwd.getpwnam("nobody")
     environment = {
         "PATH": os.environ["PATH"],
-        "PYTHONPATH": f"{checkout}:{sysconfig.get_path('purelib')}",
+        "PYTHONPATH": f"{checkout}:{public.packages()}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     return subprocess.Popen(

@@ -6,13 +6,12 @@ import pwd
 import shutil
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
-from good_file import ROOT
 
 from runner.cli import doctor
+from tests import public
 
 
 @pytest.mark.lab
@@ -56,7 +55,7 @@ def test_as_nobody_with_home_unset():
         os.setuid(nobody.pw_uid)
 
     env = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
-    env["PYTHONPATH"] = os.pathsep.join([str(ROOT), sysconfig.get_path("purelib")])
+    env["PYTHONPATH"] = os.pathsep.join(map(str, (public.checkout(), public.packages())))
     pythons = [sys.executable, shutil.which("python3", path="/usr/bin") or ""]
     for python in filter(None, pythons):
         asked = [python, "-c", "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, sys.argv[1:])))"]
