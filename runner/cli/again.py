@@ -50,12 +50,16 @@ def judge(
 ) -> None:
     """Judge a run again from its journal alone."""
     from runner.judge.judge import judge as judged
+    from runner.records.journal import JournalError
     from runner.reports import summary
 
     folder = source.run_folder(run)
     events = source.events_of(folder)
     chosen = source.load([scenario])[0] if scenario else scenario_of(folder)
-    verdict = judged(chosen, events).to_json()
+    try:
+        verdict = judged(chosen, events).to_json()
+    except JournalError as error:
+        console.fail(f"{folder / 'journal.jsonl'}: {error}")
     if json:
         console.out(jsonlib.dumps(verdict, indent=2, ensure_ascii=False))
     else:

@@ -38,7 +38,8 @@ def clock_claim(account: Account, trial: Trial, interval: Interval) -> Measured:
         else:
             text = f"{node}'s process {pid} is {_seconds(offset)} off at {t - account.start:.2f} s"
             evidence.append(Evidence(f"clock of {node}", _seconds(wanted[0]), text, t, False))
-    unseen = [n for n in nodes if n not in seen and account.line.status(interval.start + 0.01, n) != "down"]
+    # Whom another fault has down all the time has no clock; where there is nobody else, nothing is proved.
+    unseen = [n for n in nodes if n not in seen and not (seen and _is_down(account, n, interval.start, end))]
     if seen and not evidence:
         text = f"{names([n for n in nodes if n in seen], 6)}: as asked"
         evidence.append(
@@ -55,6 +56,11 @@ def clock_claim(account: Account, trial: Trial, interval: Interval) -> Measured:
         f"the clock of {names(unseen)} was not measured" if unseen else "",
         why_left,
     )
+
+
+def _is_down(account: Account, node: str, start: float, end: float) -> bool:
+    """Whether the model has the node down all the time."""
+    return all(c.status().get(node) == "down" for c in account.line.between(start + 0.01, end - 0.01))
 
 
 def _measurements(

@@ -184,7 +184,7 @@ def resolve_hold(window: Window, *, ended: float, every_s: float, why_ended: str
         after = f"{pessimist - frame.opens:.1f} s after {_after_what(window)}"
         return Resolution(Answer.HELD, f"holds from {after}", pessimist, 0.0)
     bad = [m for m in marks if m.answer is Answer.VIOLATED]
-    if optimist is None:
+    if optimist is None and bad:
         return _not_held(window, bad, marks)
     unknown = [m for m in marks if m.answer is Answer.UNKNOWN]
     if ended < frame.limit + frame.hold_s - every_s and why_ended:
@@ -209,7 +209,7 @@ def _not_held(window: Window, bad: list[Mark], marks: list[Mark]) -> Resolution:
         start = (mark.t if start is None else start) if mark.answer is not Answer.VIOLATED else None
         longest = max(longest, mark.t - start) if start is not None else longest
     # What was wrong at the end tells more than how it was wrong at first.
-    worst = bad[-1].finding if bad else Finding(Answer.VIOLATED, "it never held")
+    worst = bad[-1].finding
     held = f" (it held for {longest:.1f} s at most, {frame.hold_s:g} s wanted)" if longest > 0 else ""
     text = f"not within {limit:g} s of {_after_what(window)}{held}: {worst.reason}"
     return Resolution(Answer.VIOLATED, text, None, worst.distance, worst.unit)

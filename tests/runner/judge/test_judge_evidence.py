@@ -367,3 +367,20 @@ def test_a_fault_without_an_end_is_in_force_until_everything_is_healed():
     verdict = judge(scenario(), events)
     assert [(f.name, f.effective) for f in verdict.faults] == [("crash", True)]
     assert verdict.exit_code == 0
+
+
+def test_a_clock_that_nobody_could_read_is_not_proved():
+    def journal(*checks):
+        made = clocked(None, checks=checks).kill(8, 15, ["n1"])
+        made.extra = [e for e in made.extra if not (e["event"] == "model" and e["asked"] in (10.0, 15.0))]
+        clock = {"clocks": {"n1": {"offset_s": 30.0, "drifts": [], "strobes": [], "frozen_since": None}}}
+        down = {"status": {"n1": {"is": "down", "signal": "kill", "wipe": False}}}
+        return made.model(10.0, {**clock, **down}).model(15.0, clock)
+
+    # The node was down when the clock fault began, and is started into it.
+    found, verdict = fault(journal(), "ahead")
+    assert (found.effective, verdict.exit_code) == (None, 3)
+    assert found.reason == "the clock of n1 was not measured"
+    seen = {"pid": 8, "offset_ns": 30_000_000_000, "error_ns": 50, "covered": True}
+    assert fault(journal((17.0, seen)), "ahead")[0].effective is True
+    assert fault(journal((17.0, {**seen, "offset_ns": 0})), "ahead")[0].effective is False

@@ -459,3 +459,20 @@ def test_damaged_events_are_named_and_never_a_traceback():
                 complaints.append((i + 1, str(error)))
     assert complaints
     assert all(f"event {i} " in text for i, text in complaints)
+
+
+def test_a_window_with_nobody_to_judge_is_unknown_not_violated():
+    # n1 is killed for good, and nothing is asked of anybody else.
+    journal = Journal(split_world(10, 20), until=40).split(10, 20, SIDES)
+    dead = {"status": {"n1": {"is": "down", "signal": "kill", "wipe": False}}}
+    for event in journal.extra:
+        if event["event"] == "model":
+            event["state"] = {**event["state"], **dead}
+    _, by = run(journal, expect("after", {"up": {"of": "n2"}}, of="split", within="5s", hold="3s"))
+    assert by["after split"].verdict == "held"
+    _, by = run(
+        journal,
+        expect("after", {"agree": {"fact": "head", "of": "n1"}}, of="split", within="5s", hold="3s"),
+    )
+    assert by["after split"].verdict == "unknown"
+    assert "nobody to judge" in by["after split"].reason
