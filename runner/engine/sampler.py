@@ -15,6 +15,8 @@ from runner.observers.observer import Observer
 
 FRESH_MS = 3000
 KEY_FRAME_S = 60.0
+LATE = 2
+"""From so many samples in a row without an answer on, what a node said before counts no more."""
 
 Edges = list[list[str]]
 
@@ -28,6 +30,7 @@ class Sampler:
         self._facts: dict[str, dict[str, Any]] = {n: {} for n in names}
         self._seen: dict[str, dict[str, set[int]]] = {n: {} for n in names}
         self._bodies: dict[str, str] = {}
+        self._late = dict.fromkeys(names, 0)
         self._written: dict[str, dict[str, Any]] = {}
         self._graph: dict[str, Edges] | None = None
         self._raw_sockets: Mapping[str, Any] | None = None
@@ -68,7 +71,8 @@ class Sampler:
     def _node(self, name: str, sample: Mapping[str, Any], wall_of: Any, key: bool) -> dict[str, Any]:
         answer = sample.get("answers", {}).get(name) if self._observer else self._alive(name)
         if answer is None:
-            return {}
+            return self._awaited(name, key)
+        self._late[name] = 0
         answers = answer is True
         facts: dict[str, Any] = {}
         points: dict[str, list[list[Any]]] = {}
@@ -89,6 +93,16 @@ class Sampler:
                 points = self._new_points(name, reading.points)
         return self._changed(name, answers, why, facts, points, key)
 
+    def _awaited(self, name: str, key: bool) -> dict[str, Any]:
+        """A node that has not answered yet is as it was for one sample; then it is not known how it is.
+
+        Else what it said before it hung would count until the question times out.
+        """
+        self._late[name] += 1
+        if self._late[name] < LATE or not self._observer or name not in self._written:
+            return {}
+        return self._changed(name, None, "has not answered yet", {}, {}, key)
+
     def _alive(self, name: str) -> bool | str | None:
         runs = self._runs.get(name)
         return "no process of it runs" if runs is False else runs
@@ -104,7 +118,13 @@ class Sampler:
         return out
 
     def _changed(
-        self, name: str, answers: bool, why: str, facts: dict[str, Any], points: dict[str, Any], key: bool
+        self,
+        name: str,
+        answers: bool | None,
+        why: str,
+        facts: dict[str, Any],
+        points: dict[str, Any],
+        key: bool,
     ) -> dict[str, Any]:
         before = self._written.get(name, {})
         known = {**self._facts[name], **facts} if answers else self._facts[name]

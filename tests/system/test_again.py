@@ -60,7 +60,9 @@ def test_judging_again_gives_the_same_bytes_from_the_journal_alone(first, tmp_pa
     ended = seatrial("judge", str(alone), "--json")
     assert ended.code == 0, str(ended)
     assert ended.out.encode() == (run / "verdict.json").read_bytes()
-    assert sorted(p.name for p in alone.iterdir()) == ["journal.jsonl", "scenario.yaml"], "it is left as it is"
+    assert sorted(p.name for p in alone.iterdir()) == ["journal.jsonl", "scenario.yaml"], (
+        "it is left as it is"
+    )
 
 
 def test_other_expectations_give_another_verdict(first, tmp_path):

@@ -43,7 +43,9 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trial]:
     process.communicate(timeout=20)
 
 
-def at_node(live: Trial, node: str, *words: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def at_node(
+    live: Trial, node: str, *words: str, given: str | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*COMMAND, "exec", node, "--run", str(live.directory), "--", *words],
         cwd=ROOT,
@@ -58,7 +60,9 @@ def at_node(live: Trial, node: str, *words: str, given: str | None = None) -> su
 
 def test_exec_is_inside_the_node(up):
     address = up.status()["nodes"]["n2"]["address"]
-    program = "import socket as s; a = s.socket(type=2); a.connect(('10.77.0.1', 9)); print(a.getsockname()[0])"
+    program = (
+        "import socket as s; a = s.socket(type=2); a.connect(('10.77.0.1', 9)); print(a.getsockname()[0])"
+    )
     done = at_node(up, "n2", "python3", "-c", program)
     assert (done.returncode, done.stdout.strip()) == (0, address), done
 

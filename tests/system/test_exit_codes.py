@@ -59,7 +59,10 @@ def test_a_network_that_cannot_be_started_is_4(trial, scenario, network, said):
 
 
 def test_a_steady_state_that_never_comes_is_inconclusive(trial, scenario):
-    rest = KILL.replace("s1", "n1") + "expect:\n  - {before: faults, within: 2s, hold: 1s, that: height > 9999}\n"
+    rest = (
+        KILL.replace("s1", "n1")
+        + "expect:\n  - {before: faults, within: 2s, hold: 1s, that: height > 9999}\n"
+    )
     live = trial(scenario(rest), "--json")
     ended = live.end(30)
     assert ended.code == 3, str(ended)
@@ -71,7 +74,9 @@ def test_a_steady_state_that_never_comes_is_inconclusive(trial, scenario):
     ("that", "code", "verdict"), [("connected", 0, "held"), ("height > 9999", 1, "violated")], ids=["0", "1"]
 )
 def test_held_and_violated(run, scenario, that, code, verdict):
-    rest = KILL.replace("s1", "n1") + f"expect:\n  - {{after: crash, within: 3s, hold: 500ms, that: {that}}}\n"
+    rest = (
+        KILL.replace("s1", "n1") + f"expect:\n  - {{after: crash, within: 3s, hold: 500ms, that: {that}}}\n"
+    )
     ended = run(scenario(rest))
     assert ended.code == code, str(ended)
     assert ended.verdict["verdict"] == verdict

@@ -223,9 +223,9 @@ def test_a_flap_is_one_fault_with_many_intervals(trial, scenario):
 def test_a_repeat_with_redraw_hits_others_and_is_judged_each_time(trial, scenario):
     live = trial(
         scenario(
-            "timeline:\n  - {at: 500ms, for: 500ms, repeat: {times: 4, every: 1s, redraw: true},"
+            "timeline:\n  - {at: 500ms, for: 500ms, repeat: {times: 4, every: 3s, redraw: true},"
             " kill: {pick: 1}, name: crash}\n"
-            "expect:\n  - {after: crash, within: 400ms, hold: 100ms, that: up}\n",
+            "expect:\n  - {after: crash, within: 1s, hold: 1s, that: up}\n",
             network=sleepers(),
         ),
         "--json",
@@ -235,7 +235,8 @@ def test_a_repeat_with_redraw_hits_others_and_is_judged_each_time(trial, scenari
     assert proved(ended), ended.verdict["faults"]
     assert len({tuple(f["targets"]) for f in ended.verdict["faults"]}) > 1
     assert len(ended.verdict["expectations"]) == 4
-    assert {e["verdict"] for e in ended.verdict["expectations"]} <= {"held", "unknown"}
+    assert {e["verdict"] for e in ended.verdict["expectations"]} == {"held"}, ended.verdict["reasons"]
+    assert ended.code == 0
 
 
 def test_joiners_wait_for_their_start(trial, scenario):
@@ -284,7 +285,7 @@ def test_a_kill_with_wipe_takes_the_data_along(trial, scenario):
         scenario(
             "timeline:\n  - {at: 500ms, for: 500ms, kill: {of: s1, wipe: true}, name: wiped}\n"
             "  - {at: 500ms, for: 500ms, kill: s2, name: crash}\nexpect: []\nlimits: {lose_quorum: true}\n",
-            network=f"{{names: s, count: 3, run: [sh, -c, \"{words.replace('$', '$$')}\"]}}",
+            network=f'{{names: s, count: 3, run: [sh, -c, "{words.replace("$", "$$")}"]}}',
         ),
         "--json",
     )
@@ -298,7 +299,10 @@ def test_a_kill_with_wipe_takes_the_data_along(trial, scenario):
 
 @pytest.mark.parametrize("how", ["limits", "option"])
 def test_a_run_that_takes_too_long_is_ended(trial, scenario, how):
-    rest = "timeline:\n  - {at: 500ms, for: 1s, isolate: s1, name: alone}\nexpect:\n  - {after: alone, within: 60s, hold: 1s, that: up}\n"
+    rest = (
+        "timeline:\n  - {at: 500ms, for: 1s, isolate: s1, name: alone}\n"
+        "expect:\n  - {after: alone, within: 60s, hold: 1s, that: up}\n"
+    )
     limits = "limits: {time: 3s}\n" if how == "limits" else ""
     more = ["--timeout", "3s"] if how == "option" else []
     live = trial(scenario(limits + rest, network=sleepers()), "--json", *more)

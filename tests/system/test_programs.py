@@ -63,8 +63,8 @@ def test_etcd_sees_the_skewed_clock_in_its_own_log_and_the_true_one_after(trial,
         scenario(
             "timeline:\n"
             "  - {at: 1s, for: 4s, clock: {of: e1, offset: +1h}, name: ahead}\n"
-            "  - {at: 2s, for: 1s, isolate: e2, name: alone}\n"
-            "  - {at: 6s, for: 1s, isolate: e2, name: alone-again}\n"
+            "  - {at: 2s, for: 1s, kill: e2, name: crash}\n"
+            "  - {at: 6s, for: 1s, kill: e2, name: again}\n"
             "expect:\n  - {after: ahead, within: 3s, hold: 1s, that: up}\n",
             network=etcd(3),
         ),

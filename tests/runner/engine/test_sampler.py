@@ -79,3 +79,25 @@ def test_a_connection_whose_ends_were_just_probed_apart_is_no_edge_of_the_overla
 def test_without_a_probe_a_connection_that_acknowledged_lately_counts(sampler):
     out = take(sampler, sample({}, edges=[("n1", "n2", 10, 0), ("n2", "n3", 9000, 0)]))
     assert out["graph"]["overlay"] == [["n1", "n2"]]
+
+
+def test_what_a_node_said_counts_for_one_sample_that_it_misses_and_no_longer(sampler):
+    take(sampler, sample({n: status(5) for n in NAMES}), t=1.0)
+    others = {"n1": True, "n3": True}
+    assert "n2" not in take(sampler, sample({}, answers=others), t=1.5)["nodes"]
+    late = take(sampler, sample({}, answers=others), t=2.0)["nodes"]
+    assert late == {"n2": {"answers": None, "why": "has not answered yet"}}
+    assert take(sampler, sample({}, answers=others), t=2.5)["nodes"] == {}
+    silent = take(sampler, sample({}, answers={**others, "n2": "timeout"}), t=3.0)["nodes"]
+    assert silent == {"n2": {"answers": False, "why": "timeout"}}
+    assert take(sampler, sample({}), t=3.5)["nodes"]["n2"]["answers"] is True
+
+
+def test_where_nothing_can_be_asked_a_running_process_is_the_answer():
+    sampler = Sampler(NAMES, None)
+    nothing = {**sample({}), "answers": {}}
+    runs = {"n1": True, "n2": False}
+    out = sampler.take(nothing, 1.0, lambda at: at, None, runs)["nodes"]
+    assert out["n1"] == {"answers": True}
+    assert out["n2"] == {"answers": False, "why": "no process of it runs"}
+    assert "n3" not in out, "it was never started"
