@@ -1,4 +1,4 @@
-"""The project and its packages where every user can read them: as they are, or copies that go with the tests."""
+"""The project and its packages where every user can read them: as they are, or copies for the tests."""
 
 from __future__ import annotations
 

@@ -20,18 +20,10 @@ from tests.system.conftest import ROOT, Ended, host_state
 pytestmark = [pytest.mark.system, pytest.mark.lab, pytest.mark.root]
 
 
-def can_read(path: str) -> bool:
+def can_run(path: str) -> bool:
     """Whether nobody can execute it."""
-    found = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import os, sys; os.setuid(65534); sys.exit(not os.access(sys.argv[1], os.X_OK))",
-            path,
-        ],
-        check=False,
-    )
-    return found.returncode == 0
+    script = "import os, sys; os.setuid(65534); sys.exit(not os.access(sys.argv[1], os.X_OK))"
+    return subprocess.run([sys.executable, "-c", script, path], check=False).returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +31,7 @@ def interpreter() -> list[str]:
     """A Python of this version that nobody can start, with the packages that are installed here."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
     for path in (sys.executable, f"/usr/bin/{version}", f"/usr/local/bin/{version}"):
-        if Path(path).exists() and can_read(os.path.realpath(path)):
+        if Path(path).exists() and can_run(os.path.realpath(path)):
             return [path]
     pytest.skip(f"user nobody can start no {version} here")
 
