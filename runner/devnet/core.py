@@ -244,15 +244,19 @@ class Core(Consensus):
                 continue  # it had its time; what came of it goes out as the newest links
             for target, sets in tally.acks.items():
                 had = link.known.get(("a", layer, target), (0, 0))
-                news = sets[0] & ~had[0] and not self.has_quorum(had[0])
-                if news or (sets[1] & ~had[1] and not self.has_quorum(had[1])):
+                news = sets[0] & ~had[0] and not self._is_enough(had[0])
+                if news or (sets[1] & ~had[1] and not self._is_enough(had[1])):
                     frame.acks.append(Ack(layer, target, *sets))
                     link.known["a", layer, target] = (had[0] | sets[0], had[1] | sets[1])
             for key, bits in tally.votes.items():
                 seen = link.known.get(("v", layer, *key), (0, 0))[0]
-                if bits & ~seen and not self.has_quorum(seen):
+                if bits & ~seen and not self._is_enough(seen):
                     frame.votes.append(Vote(layer, *key, bits))
                     link.known["v", layer, *key] = (seen | bits, 0)
+
+    def _is_enough(self, bits: int) -> bool:
+        """Whether a neighbour needs to hear no more of these; a bug's idea of a quorum must not starve it."""
+        return 3 * self.config.weight(bits) > 2 * self.config.total
 
     # -- what it says of itself --
 

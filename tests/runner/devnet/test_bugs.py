@@ -5,6 +5,8 @@ Files of strangers are read with care.
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from runner.devnet.bugs import as_json, build, catalogue
@@ -238,3 +240,19 @@ def test_a_broken_file_is_one_line(tmp_path, text, says):
 def test_a_missing_folder(tmp_path):
     with pytest.raises(BadConfig, match="there is no folder"):
         catalogue(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("seed", [10, 23, 26])
+def test_nodes_with_a_small_quorum_do_not_starve_those_that_wait_for_a_whole_one(seed):
+    rng = random.Random(seed)
+    s = Simulation(9, bugs=["finalizes-without-quorum"], seed=seed)
+    s.delay_s = (0.001, 0.1)
+    s.start()
+    # Some do not get the processor while the others see their first block become final.
+    late = rng.sample(s.names, 3)
+    s.run(rng.uniform(1.3, 2.6))
+    s.pause(*late)
+    s.run(s.t + rng.uniform(0.2, 0.9))
+    s.resume(*late)
+    s.run(9.0)
+    assert all(s.facts(name)["finalized"][0] > 0 for name in s.names)
