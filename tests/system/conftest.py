@@ -257,7 +257,9 @@ def trial(tmp_path: Path) -> Iterator[Callable[..., Trial]]:
 
 @pytest.fixture
 def scenario(tmp_path: Path) -> Callable[..., Path]:
-    """Write a scenario of a few devnet nodes (or another network) with this timeline and these expectations."""
+    """Write a scenario of a few devnet nodes (or another network) with this timeline and these
+    expectations.
+    """
 
     def write(
         rest: str, *, name: str = "short", network: str = "{count: 4, use: devnet, layer: 500ms}"

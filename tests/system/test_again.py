@@ -36,7 +36,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Path
     path.write_text(TEXT)
     ended = seatrial("run", str(path), "--out", str(folder / "runs"), "--json", within_s=60)
     assert ended.code == 0, str(ended)
-    yield path, next((folder / "runs").iterdir())
+    return path, next((folder / "runs").iterdir())
 
 
 def events(run: Path) -> list[dict]:

@@ -1,4 +1,6 @@
-"""The proof that the oracle can fail a network: every known bug is caught by its scenario, for the reason it names."""
+"""The proof that the oracle can fail a network: every known bug is caught by its scenario, for the reason
+it names.
+"""
 
 import shutil
 

@@ -68,7 +68,9 @@ def test_the_runner_and_the_outer_process_killed_together(trial, scenario):
 
 @pytest.mark.root
 def test_a_runner_that_is_stopped_loses_its_lease_and_the_network_heals(trial, scenario):
-    """A stopped runner cannot renew: the faults are gone when the lease is, and the run says so when it goes on."""
+    """A stopped runner cannot renew: the faults are gone when the lease is, and the run says so when it
+    goes on.
+    """
     live = trial(scenario(ALL_AT_ONCE), "--json", "--lease", "2s")
     in_force(live)
     paused = live.pids_of("n3")[0]

@@ -1,4 +1,6 @@
-"""Programs of others as nodes: a clock that they see, faults that hit them, and the graph of their connections."""
+"""Programs of others as nodes: a clock that they see, faults that hit them, and the graph of their
+connections.
+"""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ def test_the_agent_killed_in_the_middle(trial, scenario, which):
     )
     live.at(1.5)
     print_of = Footprint(live)
-    outer, first, agent = descendants(live.status()["agent"])[:3]
+    outer, _first, agent = descendants(live.status()["agent"])[:3]
     os.kill({"outer": outer, "agent": agent}[which], signal.SIGKILL)
     ended = live.end(15)
     print_of.assert_gone(2)

@@ -1,4 +1,6 @@
-"""The timeline never drifts: every change is asked for at its planned instant, whatever the one before took."""
+"""The timeline never drifts: every change is asked for at its planned instant, whatever the one before
+took.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def test_every_change_is_asked_for_at_its_planned_instant(trial, scenario):
 
 
 def test_an_event_does_not_wait_for_the_one_before(trial, scenario):
-    """Two nodes do not listen to SIGTERM: they are ended seconds later, while all other events come in time."""
+    """Two nodes do not listen to SIGTERM: they are ended seconds later, while all other events come in
+    time.
+    """
     live = trial(
         scenario(
             "limits: {lose_quorum: true}\n"
