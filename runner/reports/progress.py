@@ -253,8 +253,10 @@ class Narrator:
         }
         if self.scene.zero is None:
             have = sum(a is True for a in self.scene.answers.values())
+            first = next((n for n in self.scene.names if n in silent and self.scene.whys.get(n)), None)
+            silence = f" ({first}: {self.scene.whys[first]})" if first else ""
             return self._now_and_then(
-                f"waiting for the steady state: {have} of {count(len(self.scene.names), 'node')} answer"
+                f"waiting for the steady state: {have} of {count(len(self.scene.names), 'node')} answer{silence}"
             )
         lost = [n for n in self.scene.names if n in silent - self._silent]
         back = [n for n in self.scene.names if n in self._silent - silent and self.scene.answers.get(n)]
@@ -320,13 +322,15 @@ def _near(planned: float | None, asked: float) -> bool:
 
 
 def _what(step: Event) -> str:
-    """``partition: a = n1–n4, b = n5–n8``; ``kill n3``; ``text`` (the author's words) where the journal has
-    them.
+    """``partition: a = n1–n4, b = n5–n8``; ``isolate n3: rest = n1 n2``; ``kill n3``; ``text`` (the author's
+    words) where the journal has them.
     """
     kind = str(step.get("text") or step.get("kind", ""))
     sides = step.get("sides") or {}
     if sides:
-        return f"{kind}: " + ", ".join(f"{side} = {names(of)}" for side, of in sides.items())
+        beside = set(step.get("targets", ())).difference(*sides.values())
+        hit = f" {names(n for n in step['targets'] if n in beside)}" if beside else ""
+        return f"{kind}{hit}: " + ", ".join(f"{side} = {names(of)}" for side, of in sides.items())
     drawn = "".join(f", {field} {_drawn(field, of)}" for field, of in (step.get("draws") or {}).items() if of)
     return f"{kind} {names(step.get('targets', ()))}{drawn}"
 

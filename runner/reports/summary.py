@@ -28,17 +28,18 @@ def summary(
     before what held.
     """
     paint = paint or Paint()
-    head = _head(verdict, width, paint)
+    head, told = _head(verdict, width, paint)
     foot = _foot(verdict, directory, width, paint)
     room = max(height - 1 - len(head) - len(foot), 8)
     faults = _faults(
         verdict.get("faults", ()), width, max(room // 2, room - 4 - len(verdict["expectations"])), paint
     )
-    expectations = _expectations(verdict["expectations"], width, room - len(faults), paint)
+    expectations = _expectations(verdict["expectations"], told, width, room - len(faults), paint)
     return "\n".join([*head, *expectations, *faults, *foot]) + "\n"
 
 
-def _head(verdict: Verdict, width: int, paint: Paint) -> list[str]:
+def _head(verdict: Verdict, width: int, paint: Paint) -> tuple[list[str], list[str]]:
+    """The heading's lines, and the reasons that they give (the table below does not say them again)."""
     word = str(verdict["verdict"]).upper()
     name = clean(verdict.get("scenario", {}).get("name", ""))
     right = f"seed {verdict.get('seed')}"
@@ -47,16 +48,18 @@ def _head(verdict: Verdict, width: int, paint: Paint) -> list[str]:
     lines = [f"{paint(title, 'bold')}: {paint.verdict(word)}{right:>{width - len(title) - len(word) - 2}}"]
     reasons = [clean(r) for r in verdict.get("reasons", ())]
     for reason in reasons[:3]:
-        broken = wrap(reason, width - 4, lines=2)
+        broken = wrap(reason, width - 4, lines=4 if len(reasons) == 1 else 2)
         lines += [f"  {'- ' if i == 0 else '  '}{part}" for i, part in enumerate(broken)]
     if len(reasons) > 3:
         lines.append(f"  … and {count(len(reasons) - 3, 'more reason')} in verdict.json")
-    return lines
+    return lines, reasons[:3]
 
 
-def _expectations(rows: Sequence[Mapping[str, Any]], width: int, room: int, paint: Paint) -> list[str]:
-    """A heading and a line for each; those that did not hold with their reason below, as far as ``room``
-    lines allow.
+def _expectations(
+    rows: Sequence[Mapping[str, Any]], told: Sequence[str], width: int, room: int, paint: Paint
+) -> list[str]:
+    """A heading and a line for each; those that did not hold with their reason below unless it was ``told``
+    already, as far as ``room`` lines allow.
     """
     if not rows:
         return ["", "  nothing was expected: the verdict is about the faults alone"]
@@ -66,6 +69,8 @@ def _expectations(rows: Sequence[Mapping[str, Any]], width: int, room: int, pain
     left = len(first)
     for row in first:
         entry = _expectation(row, wide, width, paint)
+        if f"{clean(row['name'])}: {clean(row.get('reason', ''))}" in told:
+            entry = entry[:1]
         while len(entry) > 1 and len(lines) + len(entry) + left - 1 > room:
             entry.pop()
         if len(lines) + len(entry) + (left > 1) > room:
@@ -125,7 +130,11 @@ def _fault(row: Mapping[str, Any], label: str, wide: int, paint: Paint) -> str:
     force = ("not proved", "yellow")
     if shown is not None:
         force = (moment(effective), "green") if shown else ("DISPROVED", "red")
+    elif not spans:
+        force = ("never began", "yellow")
     gone = ("stays", "dim") if row.get("permanent") else ("not proved", "yellow")
+    if shown is None and not spans:
+        gone = ("–", "dim")
     if row.get("healed") is not None:
         gone = (moment(healed), "green") if row["healed"] else ("NOT HEALED", "red")
     hit = count(len(row.get("targets", ())), "node")
@@ -169,11 +178,12 @@ def _foot(verdict: Verdict, directory: str, width: int, paint: Paint) -> list[st
     if any(recovery.get(k) is not None for k in ("faulted", "bystanders")):
         words = ", ".join(f"{k} {recovery_words(recovery.get(k))}" for k in ("faulted", "bystanders"))
         lines.append(f"  recovery: {fit(words, width - 12)}")
-    lines.append(f"  run: {fit(clean(directory), width - 7)}")
-    lines.append(paint(fit("  more there: verdict.json, journal.jsonl, logs/, picture.svg", width), "dim"))
-    lines.append(
-        paint(fit("  again: 'seatrial judge RUN' judges it, 'seatrial replay RUN' repeats it", width), "dim")
-    )
+    run = clean(directory)
+    lines.append(f"  run: {fit(run, width - 7)}")
+    more = "  more there: verdict.json, junit.xml, journal.jsonl, logs/, picture.svg"
+    lines.append(paint(fit(more, width), "dim"))
+    again = "  again: seatrial judge (or replay) "
+    lines.append(paint(again + (run if len(again + run) <= width else "RUN"), "dim"))
     return lines
 
 

@@ -50,6 +50,23 @@ def test_setup_is_heard_of_now_and_then_only():
     assert lines[-1].endswith("all 200 nodes started; waiting for the steady state")
 
 
+def test_who_is_isolated_is_said_beside_those_who_are_not():
+    from written_run import NAMES, model, step
+
+    alone = step(ZERO, "alone", "isolate", ["n2"], 5.0, 9.0, ["cut"], sides={"rest": ["n1", *NAMES[2:]]})
+    start = event(0.0, "run", scenario={"name": "x"}, seed=1, nodes=[{"name": n} for n in NAMES])
+    lines = told([start, event(ZERO, "steady", zero=ZERO), alone, model(5.0, {}, "x")])
+    assert any(line.endswith("alone: isolate n2: rest = n1 n3–n6") for line in lines)
+
+
+def test_waiting_says_why_nobody_answers():
+    start = event(0.0, "run", scenario={"name": "x"}, seed=1, nodes=[{"name": "n1"}])
+    silent = {"n1": {"answers": False, "why": "refused"}}
+    samples = [event(float(t), "sample", n=t, key=True, nodes=silent) for t in range(1, 9)]
+    started = event(0.1, "started", node="n1", pid=1, why="first")
+    assert any("0 of 1 node answer (n1: refused)" in line for line in told([start, started, *samples]))
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

@@ -72,6 +72,28 @@ def test_permanent_and_unmeasured_faults(held):
     assert "no heartbeat crossed the cut" in text
 
 
+def test_a_reason_is_said_once(violated):
+    row = next(r for r in violated["expectations"] if r["verdict"] == "violated")
+    violated["reasons"] = [f"{row['name']}: {row['reason']}"]
+    assert "\n".join(lines_of(violated)).count(row["reason"][:30]) == 1
+    violated["reasons"] = ["another one"]
+    assert "\n".join(lines_of(violated)).count(row["reason"][:30]) == 1
+
+
+def test_a_fault_that_never_began(held):
+    held["faults"][1].update(
+        effective=None, healed=None, intervals=[], reason="the run ended before it began"
+    )
+    line = next(x for x in lines_of(held) if x.lstrip().startswith(held["faults"][1]["name"]))
+    assert "never began" in line
+    assert "not proved" not in line
+
+
+def test_a_long_run_directory_does_not_break_the_line(held):
+    text = summary(held, directory="x" * 90)
+    assert "judge (or replay) RUN" in text
+
+
 def test_one_line(held, violated):
     assert one_line(held, "runs/x", Paint()) == "halves: HELD (seed 7, recovered after 2.4 s; runs/x)"
     assert one_line(violated, "runs/x", Paint()).startswith("halves: VIOLATED: after-split: n4 and n5")
