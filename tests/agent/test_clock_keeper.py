@@ -192,6 +192,17 @@ def test_a_shell_that_runs_date_all_the_time_never_sees_the_true_time(keeper: Ke
     assert abs(int(node.line()) - true_ns()) < 5 * SECOND
 
 
+def test_a_process_that_stands_at_its_exec_is_not_taken_for_one_that_sees_the_true_time(
+    keeper: Keeper, run
+) -> None:
+    node = run("sh", "-c", "echo 1; while :; do /bin/true; done")
+    node.line()
+    keeper.set("a", node.inode, {"offset_ns": HOUR})
+    rows = [row for _ in range(150) for row in keeper.measure("a", node.inode)]
+    assert len(rows) >= 150
+    assert [r for r in rows if abs(r["offset_ns"] - HOUR) > SECOND] == []
+
+
 DAEMONS = """
 import os, sys, time
 for i in range(3):

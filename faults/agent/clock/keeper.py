@@ -29,6 +29,8 @@ from .stops import WALL, Tracer, status_field
 from .target import Target, available
 
 _ROUNDS = 100
+_LOOKS, _TRIES, _LOOK_AGAIN_S = 60, 12, 0.001
+_NEAR_NS = 1_000_000
 
 
 @dataclass
@@ -91,12 +93,8 @@ class Service:
         """What each process of the node sees now."""
         known = self._nodes.get(node, Node())
         follower = known.follower
-        rows = []
-        for pid in sorted({*self._members(inode or known.inode), *(follower.processes if follower else ())}):
-            row = self._measure(pid, follower.line if follower else None)
-            if row:
-                rows.append(row)
-        return rows
+        pids = sorted({*self._members(inode or known.inode), *(follower.processes if follower else ())})
+        return self._settled(pids, follower.line if follower else None)
 
     def close(self) -> dict[str, Any]:
         """Restore everything."""
@@ -159,7 +157,7 @@ class Service:
         self, follower: Follower, line: Line, problems: dict[int, str], only: int | None = None
     ) -> dict[str, Any]:
         pids = [p for p in follower.processes if only in (None, p)]
-        rows = [row for p in pids if (row := self._measure(p, line))]
+        rows = self._settled(pids, line)
         for row in rows:
             if not row["covered"]:
                 problems.setdefault(row["pid"], row["why"])
@@ -173,6 +171,22 @@ class Service:
             "problems": [_named(pid, text) for pid, text in problems.items()],
             "restored": False,
         }
+
+    def _settled(self, pids: Iterable[int], line: Line | None) -> list[dict[str, Any]]:
+        """What the processes see, once they may go on: one amid its exec or fork waits for us and sees nothing
+        until its stop is answered. Of those that stay as they are not many are waited for.
+        """
+        rows, looks = [], _LOOKS
+        for pid in pids:
+            row, tries = self._measure(pid, line), _TRIES
+            while row and line and not _as_asked(row) and tries and looks:
+                tries, looks = tries - 1, looks - 1
+                time.sleep(_LOOK_AGAIN_S)
+                self.pump()
+                row = self._measure(pid, line)
+            if row:
+                rows.append(row)
+        return rows
 
     def _measure(self, pid: int, line: Line | None) -> dict[str, Any] | None:
         row: dict[str, Any] = {"pid": pid, "offset_ns": None, "error_ns": None, "covered": False, "why": ""}
@@ -227,6 +241,12 @@ class Service:
             with contextlib.suppress(Gone, Refusal), Target(pid) as target:
                 if target.patched():
                     yield pid
+
+
+def _as_asked(row: dict[str, Any]) -> bool:
+    if not row["covered"]:
+        return False
+    return bool(abs(row["offset_ns"] - row["expected_ns"]) <= row["error_ns"] + _NEAR_NS)
 
 
 def _each(pids: Iterable[int], act: Callable[[int], None]) -> dict[int, str]:
