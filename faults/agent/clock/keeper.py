@@ -173,8 +173,8 @@ class Service:
         }
 
     def _settled(self, pids: Iterable[int], line: Line | None) -> list[dict[str, Any]]:
-        """What the processes see, once they may go on: one amid its exec or fork waits for us and sees nothing
-        until its stop is answered. Of those that stay as they are not many are waited for.
+        """What the processes see, once they may go on: one amid its exec or fork waits for us and sees
+        nothing until its stop is answered. Of those that stay as they are not many are waited for.
         """
         rows, looks = [], _LOOKS
         for pid in pids:
