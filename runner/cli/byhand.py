@@ -27,19 +27,21 @@ UP_EPILOG = (
     "  seatrial up my.yaml --set network.nodes.count=20\n\n"
     "\b\nThe network stays until Ctrl-C. From another terminal:\n"
     "  seatrial inject partition=halves for=10s\n"
-    "  seatrial exec v1 -- ip address"
+    "  seatrial exec n1 -- ip address"
 )
 INJECT_EPILOG = (
     "\b\nExamples:\n"
     "  seatrial inject partition=halves for=10s\n"
-    "  seatrial inject 'kill={of: v1}' for=5s\n"
-    "  seatrial inject '{for: 10s, clock: {of: v2, offset: +30s}}'"
+    "  seatrial inject kill=n1 for=5s\n"
+    "  seatrial inject '{for: 10s, clock: {of: n2, offset: +30s}}'\n\n"
+    "\b\nExit code 0 if it was injected, 2 if that is no step, 4 if there is no such network or it refuses."
 )
 EXEC_EPILOG = (
     "\b\nExamples:\n"
-    "  seatrial exec v1 -- ip address\n"
-    "  seatrial exec v1 -- ping -c 3 10.77.0.2\n\n"
-    "\b\nThe command runs inside the node's network namespace; its exit code is passed on."
+    "  seatrial exec n1 -- ip address\n"
+    "  seatrial exec n1 -- ping -c 3 10.77.0.2\n\n"
+    "\b\nThe command runs inside the node's network namespace; its exit code is passed on (4: no such\n"
+    "network or node)."
 )
 RunOption = Annotated[
     Path | None,
@@ -75,7 +77,9 @@ def up(
 ) -> None:
     """Start a scenario's network, without its timeline, and keep it until Ctrl-C."""
     from runner.cli.showing import showing
-    from runner.cli.trial import Options, engine
+    from runner.cli.trial import Options, engine, no_directory
+    from runner.records.directory import DirectoryError
+    from runner.records.journal import JournalError
 
     scenario = source.load([file], network=network, params=param, sets=sets)[0]
     bare = replace(
@@ -91,30 +95,39 @@ def up(
         quiet=False,
         color=not no_color,
     )
-    with showing(bare, color=not no_color, live=False) as listener:
-        outcome = engine(bare, options, _Up(listener))
+    try:
+        with showing(bare, color=not no_color, live=False) as listener:
+            outcome = engine(bare, options, _Up(listener, out))
+    except (DirectoryError, JournalError) as error:
+        console.fail(no_directory(error), console.ABORTED)
     for problem in outcome.problems:
         console.note(clean(problem))
     if outcome.message:
         console.note(f"seatrial: {clean(outcome.message)}")
+    if not outcome.exit_code:
+        console.note("the network is down")
     raise typer.Exit(outcome.exit_code)
 
 
 class _Up:
     """Passes events on; in place of the end of a trial, which is none, it says what is there."""
 
-    def __init__(self, listener: Callable[[Mapping[str, Any]], None]) -> None:
+    def __init__(self, listener: Callable[[Mapping[str, Any]], None], out: Path) -> None:
         self._listener = listener
+        self._out = out
+        self._run = ""
         self._nodes: list[Mapping[str, Any]] = []
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "run":
             self._nodes = event.get("nodes", [])
+            self._run = str(event.get("run", ""))
         if event["event"] == "kept":
             for node in self._nodes:
                 console.out(f"{node['name']}  {node.get('address', '')}")
             console.note(
-                "the network is up until Ctrl-C or 'seatrial down'; see also 'seatrial inject' and 'exec'"
+                "the network is up until Ctrl-C or 'seatrial down'; see also 'seatrial inject' and 'exec'\n"
+                f"logs and journal: {clean(self._out / self._run)}"
             )
         elif event["event"] != "end" or event.get("why") != "plan":
             self._listener(event)
@@ -190,17 +203,21 @@ def step_of(words: list[str]) -> dict[str, Any]:
 def live_run(run: Path | None) -> Path:
     """The run directory of a live network.
 
-    The one given, else the newest under ``runs`` that has a control socket.
+    The one given, else the newest under ``runs`` whose control socket is listened at (a runner that was
+    killed leaves its socket behind).
     """
+    from runner.engine.control import listens
+
     if run is not None:
         return run if run.exists() else Path("runs") / run
     found = sorted(Path("runs").glob("*/control.sock"), key=lambda p: p.stat().st_mtime, reverse=True)
-    if not found:
+    live = next((p.parent for p in found if listens(p.parent)), None)
+    if live is None:
         console.fail(
             "no live network under runs/: start one with 'seatrial up FILE', or name it with --run",
             console.ABORTED,
         )
-    return found[0].parent
+    return live
 
 
 def _ask(run: Path, message: Mapping[str, Any], within_s: float | None = 30.0) -> Mapping[str, Any]:

@@ -149,7 +149,7 @@ def init(
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
-        console.fail(f"{file} exists already")
+        console.fail(f"{file} exists already and is left as it is; name another file, or '-' to see it")
     except OSError as error:
         console.fail(f"{file}: {error.strerror}")
     console.out(
@@ -177,7 +177,8 @@ def list_(
         console.out(f"{row['file']}\n    {clean(row['about']) or '(no sentence about it)'}")
     for row in runs:
         seed = "" if row["seed"] is None else f", seed {row['seed']}"
-        console.out(f"{row['run']}: {row['verdict'] or 'no verdict'}{seed}")
+        live = " (its network is up)" if row["live"] else ""
+        console.out(f"{row['run']}: {row['verdict'] or 'no verdict'}{seed}{live}")
     if not scenarios and not runs:
         console.out(f"{where}: neither scenarios nor runs")
 
@@ -214,6 +215,8 @@ def _scenario_row(file: Path) -> dict[str, Any]:
 
 
 def _run_row(run: Path) -> dict[str, Any]:
+    from runner.engine.control import listens
+
     verdict = source.verdict_of(run) or {}
     name = (verdict.get("scenario") or {}).get("name")
     return {
@@ -222,4 +225,5 @@ def _run_row(run: Path) -> dict[str, Any]:
         "verdict": verdict.get("verdict"),
         "seed": verdict.get("seed"),
         "exit_code": verdict.get("exit_code"),
+        "live": listens(run),
     }

@@ -142,7 +142,7 @@ def run(
     else:
         done = _one_by_one([(str(f), s) for f, s in work], options, fail_fast=fail_fast)
     if junit is not None:
-        _write_junit(junit, done)
+        _write_junit(junit, done, out)
     finish(done, options)
 
 
@@ -180,7 +180,7 @@ def perform(label: str, scenario: Scenario, options: Options) -> Done:
         with showing(scenario, quiet=options.quiet, color=options.color) as listener:
             outcome = engine(scenario, options, listener)
     except (DirectoryError, JournalError) as error:
-        return Done(label, console.ABORTED, None, None, str(error))
+        return Done(label, console.ABORTED, None, None, no_directory(error))
     for problem in outcome.problems:
         console.note(clean(problem))
     if outcome.directory is None:
@@ -192,6 +192,11 @@ def perform(label: str, scenario: Scenario, options: Options) -> Done:
         events = _leave_reports(outcome.directory, verdict)
     interrupted = any(e["event"] == "end" and e.get("why") == "interrupt" for e in events)
     return Done(label, outcome.exit_code, verdict, outcome.directory, outcome.message, interrupted)
+
+
+def no_directory(error: Exception) -> str:
+    """Why no run directory could be made, and what to do about it."""
+    return f"{error}; choose another folder with --out"
 
 
 def _one_by_one(work: list[tuple[str, Scenario]], options: Options, *, fail_fast: bool) -> list[Done]:
@@ -253,20 +258,26 @@ def _leave_reports(directory: Path, verdict: dict[str, Any]) -> list[dict[str, A
 
     events = source.events_of(directory)
     try:
-        took = [events[-1]["t"]] if events else []
-        (directory / "junit.xml").write_text(junit([verdict], took_s=took), encoding="utf-8")
+        (directory / "junit.xml").write_text(junit([verdict], took_s=[_took(events)]), encoding="utf-8")
         (directory / "picture.svg").write_text(picture(events, verdict), encoding="utf-8")
     except Exception as error:
         console.note(f"seatrial: a report could not be written: {clean(str(error))}")
     return events
 
 
-def _write_junit(file: Path, done: list[Done]) -> None:
+def _took(events: list[dict[str, Any]]) -> float:
+    """How long a run took, in seconds."""
+    return float(events[-1]["t"]) if events else 0.0
+
+
+def _write_junit(file: Path, done: list[Done], out: Path) -> None:
     from runner.reports.junit import junit
 
     verdicts = [d.verdict or _without(d) for d in done]
+    folders = [d.directory or out / str(v.get("run", "")) for d, v in zip(done, verdicts, strict=True)]
+    took = [_took(source.events_of(f)) if (f / "journal.jsonl").is_file() else 0.0 for f in folders]
     try:
-        file.write_text(junit(verdicts), encoding="utf-8")
+        file.write_text(junit(verdicts, took_s=took), encoding="utf-8")
     except OSError as error:
         console.note(f"seatrial: {file} could not be written: {error.strerror}")
 

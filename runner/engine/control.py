@@ -50,6 +50,17 @@ def request(run: Path, message: Mapping[str, Any], *, within_s: float | None = W
     return reply
 
 
+def listens(run: Path) -> bool:
+    """Whether a live network listens in a run directory; a killed runner leaves its socket behind."""
+    try:
+        with _at(run) as address, socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(1.0)
+            link.connect(address)
+    except OSError:
+        return False
+    return True
+
+
 class _at:
     """A short name for a socket's path: addresses of sockets hold 107 bytes, run directories may be
     longer.

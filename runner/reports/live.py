@@ -62,6 +62,8 @@ def _title(scene: Scene, now: float, width: int, paint: Paint) -> str:
     name = clean(scene.run.get("scenario", {}).get("name", ""))
     at = scene.timeline(now)
     clock = f"{now:.0f} s" if at is None else f"{at:+.1f} s"
+    if at is not None and scene.zero is not None and scene.until is not None and scene.until > now:
+        clock += f" of {scene.until - scene.zero:.0f} s"
     right = f"seed {scene.run.get('seed', '–')}  {clock}"
     left = fit(f"{name}: {scene.phase()}", width - len(right) - 2)
     return paint(f"{left:<{width - len(right)}}", "bold") + paint(right, "cyan")

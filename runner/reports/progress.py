@@ -252,11 +252,11 @@ class Narrator:
             if answers is False and self.scene.status(n) == "running"
         }
         if self.scene.zero is None:
-            have = sum(a is True for a in self.scene.answers.values())
+            have, of = sum(a is True for a in self.scene.answers.values()), len(self.scene.names)
             first = next((n for n in self.scene.names if n in silent and self.scene.whys.get(n)), None)
             silence = f" ({first}: {self.scene.whys[first]})" if first else ""
             return self._now_and_then(
-                f"waiting for the steady state: {have} of {count(len(self.scene.names), 'node')} answer{silence}"
+                f"waiting for the steady state: {have} of {count(of, 'node')} answer{silence}"
             )
         lost = [n for n in self.scene.names if n in silent - self._silent]
         back = [n for n in self.scene.names if n in self._silent - silent and self.scene.answers.get(n)]

@@ -201,7 +201,8 @@ def one_line(verdict: Verdict, directory: str, paint: Paint) -> str:
 
 
 def of_many(verdicts: Sequence[tuple[str, Verdict | None, int, str]], *, paint: Paint | None = None) -> str:
-    """The table of several runs: one row a run, then counts and the recovery times' least, median and most.
+    """The table of several runs: one row a run (its directory and reason below where it did not hold), then
+    counts and the recovery times' least, median and most.
 
     Each item is (file or name, verdict or None where there is none, exit code, message).
     """
@@ -216,7 +217,8 @@ def of_many(verdicts: Sequence[tuple[str, Verdict | None, int, str]], *, paint: 
         drawn = "–" if seed is None else str(seed)
         lines.append(f"  {fit(clean(label), wide):<{wide}}  {mark}  {slowest:>10}  {drawn:>10}  {code:>4}")
         if code and (why := _why(verdict, message)):
-            lines.append(f"      {fit(why, 74)}")
+            where = f"{clean(verdict['run'])}: " if verdict and verdict.get("run") else ""
+            lines += [f"      {part}" for part in wrap(f"{where}{why}", 74, lines=2)]
     lines += ["", "  " + counts([v[1] for v in verdicts])]
     return "\n".join(lines) + "\n"
 

@@ -60,7 +60,10 @@ def test_init_writes_a_scenario_that_checks_and_overwrites_nothing(call, folder)
     assert call("check", "my.yaml").exit_code == 0
     before = (folder / "my.yaml").read_text()
     done = call("init", "my.yaml")
-    assert (done.exit_code, done.stderr) == (2, "seatrial: my.yaml exists already\n")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "seatrial: my.yaml exists already and is left as it is; name another file, or '-' to see it\n",
+    )
     assert (folder / "my.yaml").read_text() == before
     assert call("init", "-").stdout == before
     assert call("init", "no/folder/my.yaml").exit_code == 2

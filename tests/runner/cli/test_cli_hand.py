@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -111,6 +112,19 @@ def test_what_is_no_step_is_bad_input(call, live, words):
 def test_down(call, live):
     assert call("down").exit_code == 0
     assert live == [{"do": "down"}]
+
+
+def test_a_socket_that_a_killed_runner_left_is_passed_over(call, live, folder):
+    left = folder / "runs" / "20261124-110000-killed"
+    left.mkdir()
+    with socket.socket(socket.AF_UNIX) as link:
+        link.bind(os.path.relpath(left / "control.sock"))
+    assert call("down").exit_code == 0
+    assert live == [{"do": "down"}]
+    (left / "journal.jsonl").write_text("")
+    (folder / "runs/20261124-100000-pair/journal.jsonl").write_text("")
+    listed = call("list", "runs").stdout
+    assert listed.count("(its network is up)") == 1
 
 
 def test_nothing_is_live(call):

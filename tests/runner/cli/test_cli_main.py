@@ -120,6 +120,34 @@ def test_a_reader_that_goes_away_is_no_error(program, folder, arguments):
     assert child.stderr == ""
 
 
+def command_line(*arguments):
+    return [sys.executable, "-m", "runner.cli.main", *arguments]
+
+
+def test_closed_standard_streams_are_no_error(program, folder):
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    closing = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    assert subprocess.run([*closing, *command_line("explain")], env=env, check=False).returncode == 0
+    assert (
+        subprocess.run([*closing, *command_line("explain", "nosuch")], env=env, check=False).returncode == 2
+    )
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+def test_an_output_that_cannot_be_written_is_said_in_one_line(program, folder):
+    with open("/dev/full", "w") as full:
+        child = subprocess.run(
+            command_line("explain"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+    assert child.stderr == "seatrial: standard output cannot be written: No space left on device\n"
+    assert child.returncode == 4
+
+
 def test_order_of_exit_codes():
     assert console.worst([0, 3, 1, 4, 5]) == 5
     assert console.worst([0, 3, 1, 4]) == 4

@@ -65,6 +65,8 @@ def test_reports_lie_in_the_run_directory(call, engine, folder):
     assert ET.parse(folder / "runs/run-1/junit.xml").getroot().get("tests") == "1"
     assert (folder / "runs/run-1/picture.svg").read_text().startswith("<svg")
     assert ET.parse(folder / "all.xml").getroot().get("tests") == "1"
+    for file in ("runs/run-1/junit.xml", "all.xml"):
+        assert ET.parse(folder / file).getroot()[0].get("time") == "9.000"
 
 
 def test_a_run_without_a_verdict_is_an_error_in_junit(call, engine, folder):
@@ -140,10 +142,11 @@ def test_bad_options_are_bad_input(call, engine, arguments):
 
 
 def test_a_folder_that_cannot_be_written(call, engine):
-    engine.runs = [(None, DirectoryError("/proc/x: no run directory can be made there"))]
+    engine.runs = [(None, DirectoryError("/proc/x: no run directory can be made there"))] * 2
     done = call("run", "good.yaml")
     assert done.exit_code == 4
-    assert "no run directory can be made there" in done.stderr
+    assert "no run directory can be made there; choose another folder with --out" in done.stderr
+    assert call("up", "good.yaml").stderr == done.stderr
 
 
 def test_a_mistake_in_showing_does_not_disturb_the_trial(call, engine, monkeypatch):
