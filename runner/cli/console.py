@@ -1,7 +1,7 @@
 """The way out to a person: what is printed where, colours, errors of one line, and exit codes.
 
 Results go to standard output, progress and problems to standard error. A reader that went away (``| head``)
-never ends a trial: what cannot be written is dropped.
+never ends a trial: what cannot be written is dropped, and where a full disk is to blame it is said.
 """
 
 from __future__ import annotations
@@ -76,16 +76,45 @@ def _write(stream: TextIO, text: str) -> None:
         stream.flush()
     except BrokenPipeError:
         _let_go(stream)
+    except OSError as error:
+        _lose(stream, error)
 
 
-def settle(stream: TextIO) -> None:
-    """Flush at the very end; a reader that is gone is no error."""
+def settle(stream: TextIO) -> bool:
+    """Flush at the very end; a reader that is gone is no error. Answers whether all could be written."""
     try:
         stream.flush()
     except BrokenPipeError:
         _let_go(stream)
+    except OSError as error:
+        _lose(stream, error)
     except ValueError:  # closed already
         pass
+    return stream not in _lost
+
+
+_lost: list[TextIO] = []
+
+
+def _lose(stream: TextIO, error: OSError) -> None:
+    """What was to be written there is lost, which is said once."""
+    _let_go(stream)
+    if stream not in _lost:
+        _lost.append(stream)
+        if stream is sys.stdout:
+            note(f"seatrial: standard output cannot be written: {error.strerror}")
+
+
+def fill_streams() -> None:
+    """Give the process its three standard streams where it was started without: else the next files that are
+    opened would take their places.
+    """
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(opened, True)
+    os.close(opened)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def _let_go(stream: TextIO) -> None:

@@ -61,10 +61,11 @@ for _family in (trial, files, catalogue, again, byhand, heal, doctor):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with its code. Nothing that a person can cause shows a traceback."""
+    console.fill_streams()
     code = _run(sys.argv[1:] if arguments is None else list(arguments))
-    for stream in (sys.stdout, sys.stderr):
-        console.settle(stream)
-    sys.exit(code)
+    console.settle(sys.stderr)
+    written = console.settle(sys.stdout)
+    sys.exit(console.ABORTED if code == console.HELD and not written else code)
 
 
 def _run(arguments: list[str]) -> int:
