@@ -18,8 +18,9 @@ def _own_place() -> None:
     if sys.path and os.path.abspath(sys.path[0]) == here:
         del sys.path[0]
     root = os.path.dirname(os.path.dirname(here))
-    if root not in sys.path:
-        sys.path.append(root)
+    # After the standard library, and before what is installed: that may hold a ``faults`` of another version.
+    installed = [i for i, p in enumerate(sys.path) if p.endswith(("site-packages", "dist-packages"))]
+    sys.path.insert(min(installed, default=len(sys.path)), root)
 
 
 def main() -> None:

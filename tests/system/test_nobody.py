@@ -119,3 +119,13 @@ def test_a_folder_that_is_not_ones_own_is_an_error_and_no_traceback(interpreter,
     assert ended.code in (2, 4), str(ended)
     assert "Traceback" not in ended.err
     assert "runs" in ended.err
+
+
+def test_a_checkout_uses_its_own_agent_and_no_other_that_is_installed(tmp_path):
+    shutil.copytree(ROOT / "faults", tmp_path / "faults", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "faults/agent/boot.py").write_text("def boot(agent):\n    print('of this checkout')\n")
+    words = [sys.executable, "-E", "-s", str(tmp_path / "faults/agent/__main__.py")]
+    done = subprocess.run(
+        words, text=True, capture_output=True, stdin=subprocess.DEVNULL, cwd="/", check=False
+    )
+    assert done.stdout == "of this checkout\n", done.stderr
