@@ -151,7 +151,7 @@ class Witness:
         self._jobs.append((at_s, job))
 
     def _plan_clocks(self, nodes: list[str], now: float, until_s: float | None) -> None:
-        """At the begin of the phase, since nodes that are started in it report no clock, and before its end."""
+        """At the begin of the phase, as nodes that are started in it report no clock, and before its end."""
         length = float("inf") if until_s is None else until_s - now
         if length > SETTLE_S + BEFORE_END_S:
             self._at(now + SETTLE_S, lambda: self._measure_clocks(nodes))
