@@ -10,7 +10,9 @@ _PLAIN = ("height", "peers", "synced", "state", "layer")
 
 
 def read(body: str) -> Reading:
-    """Facts height, head, finalized, peers, synced, state, layer; the finalized points of the recent past; the node's clock."""
+    """Facts height, head, finalized, peers, synced, state, layer; the finalized points of the recent
+    past; the node's clock.
+    """
     status = json.loads(body)
     facts = {name: status[name] for name in _PLAIN if name in status}
     for name in ("head", "finalized"):

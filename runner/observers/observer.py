@@ -1,7 +1,7 @@
 """How a network is asked for facts: what to fetch from each node, and how its answer is read.
 
-A preset is one module of this package that declares an ``Observer``; ``observer_for`` finds it by name or makes one from a
-scenario's own mapping of facts. Reading is pure: bytes in, facts out.
+A preset is one module of this package that declares an ``Observer``; ``observer_for`` finds it by name or
+makes one from a scenario's own mapping of facts. Reading is pure: bytes in, facts out.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ Facts = Mapping[str, Any]
 class Reading:
     """What one answer says.
 
-    ``facts`` maps a fact to a number, a yes/no, a text or a point ``[height, hash]``. ``points`` maps a fact to points of the
-    recent past, oldest first. ``wall_s`` is what the node's own clock showed while it answered, if it says so.
+    ``facts`` maps a fact to a number, a yes/no, a text or a point ``[height, hash]``. ``points`` maps a
+    fact to points of the recent past, oldest first. ``wall_s`` is what the node's own clock showed while
+    it answered, if it says so.
     """
 
     facts: Facts
@@ -32,7 +33,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Observer:
-    """One GET a sample and node: ``port``, ``path``; ``read`` turns the body into a reading (ValueError: it makes no sense)."""
+    """One GET a sample and node: ``port``, ``path``; ``read`` turns the body into a reading (ValueError:
+    it makes no sense).
+    """
 
     name: str
     port: int
@@ -61,7 +64,9 @@ def catalogue() -> Mapping[str, Observer]:
 
 
 def from_mapping(path: str, port: int, facts: Mapping[str, str]) -> Observer:
-    """An observer made of a path to fetch and, for each fact, where it stands in the JSON answer (``result.height``, ``peers.0``)."""
+    """An observer made of a path to fetch and, for each fact, where it stands in the JSON answer
+    (``result.height``, ``peers.0``).
+    """
     return Observer("http", port, path, lambda body: _mapped(body, facts), tuple(facts))
 
 
@@ -88,7 +93,9 @@ def _at(document: Any, path: str) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers that JSON carries as text (as many chains do) become numbers; lists and mappings become their length."""
+    """Numbers that JSON carries as text (as many chains do) become numbers; lists and mappings become
+    their length.
+    """
     if isinstance(value, str):
         try:
             return int(value)
