@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,13 +34,21 @@ written like those in `runner/devnet/bugs/`.
 """
 
 
-def explained(title: str, about: str, kind: str) -> str:
-    """A page of everything of one kind that ``seatrial explain`` knows."""
+def broken(line: str) -> str:
+    """A line of a reference, broken where it is too long to be read in a block of code."""
+    head = re.match(r" *\S+ {2,}(?=\S)| *", line)
+    indent = " " * (len(head[0]) if head else 0)
+    line = line.replace("``", "'")
+    return "\n".join(textwrap.wrap(line, 110, subsequent_indent=indent, break_on_hyphens=False))
+
+
+def explained(title: str, about: str, *kinds: str) -> str:
+    """A page of everything of some kinds that ``seatrial explain`` knows."""
     from runner.scenario.explain import explain, text, topics
 
     parts = [f"# {title}", NOTE, about]
-    for name in topics()[kind]:
-        body = text(explain(name)).split("\n", 2)[2].strip()
+    for name in (name for kind in kinds for name in topics()[kind]):
+        body = "\n".join(broken(line) for line in text(explain(name)).splitlines()[2:]).strip()
         parts += [f"## {name}", f"```text\n{body}\n```"]
     return "\n\n".join(parts) + "\n"
 
@@ -79,6 +89,7 @@ def schema() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
+    "reference/scenario.schema.json": schema,  # first, as by 'seatrial schema': no model was built before
     "reference/faults.md": lambda: explained(
         "Faults", "One step of a timeline is one fault. `seatrial explain NAME` prints the same.", "faults"
     ),
@@ -88,9 +99,15 @@ PAGES: dict[str, Callable[[], str]] = {
         "predicates too.",
         "predicates",
     ),
+    "reference/scenarios.md": lambda: explained(
+        "Scenarios",
+        "The parts of a scenario file and the values in it; [faults](faults.md) and\n"
+        "[predicates](predicates.md) have pages of their own, and `seatrial schema` prints the [JSON Schema](scenario.schema.json).",
+        "parts",
+        "values",
+    ),
     "reference/devnet.md": devnet,
     "reference/command-line.md": command_line,
-    "reference/scenario.schema.json": schema,
 }
 
 

@@ -383,7 +383,12 @@ class Values(BaseModel):
 
 
 class Targets(Values):
-    """Whom something concerns. The fields narrow in this order: of, zone, host, label, where, but, pick."""
+    """Whom something concerns. The fields narrow in this order: of, zone, host, label, where, but, pick.
+
+    ``of`` names nodes, groups, ``nodes`` (all), a step (whom it hit) or a side of one (``split.a``).
+    ``where`` compares a fact (``height >= 100``) when the step is decided, ``but`` leaves out, ``pick`` draws
+    an amount by the seed (``by: stake``: that share of the stake).
+    """
 
     of: NamesField | None = None
     zone: NamesField | None = None

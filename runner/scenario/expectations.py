@@ -28,7 +28,15 @@ StepReference = Annotated[str, Field(pattern=rf"^{NAME}(?:\.\d+)?$")]
 
 
 class ExpectationFields(Fields):
-    """An expectation: exactly one phase, what must hold (``that``), and how patiently."""
+    """An expectation: exactly one phase, what must hold (``that``), and how patiently.
+
+    ``before: faults``: the steady state, waited for at most ``within`` (60s); when it has held for ``hold``
+    the timeline begins. ``during: STEP``: while the fault is in force, ``within`` after it began to be.
+    ``after: STEP`` (or ``faults``: the last one's end): it must begin to hold ``within`` that time and then
+    for ``hold`` (3s). ``always: that``: from the steady state to the end. ``missing: 10%`` forgives that
+    share of samples that could not be taken, never one that violates. ``despite`` names steps that may begin
+    while the recovery is awaited.
+    """
 
     before: Literal["faults"] | None = None
     during: StepReference | None = None
@@ -46,7 +54,7 @@ _KEYS = keys_of(ExpectationFields)
 
 
 class AbortFields(Fields):
-    """When to heal at once and end the trial."""
+    """When to heal at once and end the trial: when ``when`` has held for ``hold``. The exit code is 4."""
 
     when: ThatField
     hold: DurationField = Duration(0)

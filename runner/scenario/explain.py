@@ -78,6 +78,29 @@ _VALUES: Mapping[str, tuple[str, tuple[str, ...]]] = {
         "is a dollar.",
         ("parameters: {lasting: 30s}", "for: $lasting"),
     ),
+    "commands": (
+        "What the words of 'run', 'env', 'files', 'lists', 'ready' and 'setup' may name: of the node itself "
+        "its name, address, index (from 1), offset (from 0), zone, stake, data folder and ports by name; the "
+        "run directory; what 'save' kept; the group's lists; and another node's, by its name. "
+        "$$ is a dollar.",
+        (
+            "$name $address $index $offset $zone $stake $data $run $port_rpc",
+            "run: [mynode, --listen, $address:7000, --data, $data, --peers, $peers]",
+            "$n1.address",
+        ),
+    ),
+    "facts": (
+        "What is known of each node and may be asked for in bounds and predicates. Without any cooperation: "
+        "its connections (degree, and of the whole graph components, diameter, edge_connectivity) and "
+        "restarts. From what it answers ('observe'): numbers, yes/no and texts under the names that the "
+        "scenario gives; where height, head or finalized is among them also height, lag, finality_age and "
+        "fork_depth. Points (a height with its hash: head, finalized) come from presets; a hash of your own "
+        "mapping is compared by height with {agree: {fact: hash, per: height}}. The graph 'overlay' (the "
+        "default) is the TCP connections that the kernel knows of, as far as their ends reach each other, "
+        "'sockets' is all of them, 'reach' is who reaches whom: ask for the last one where nodes talk over "
+        "UDP.",
+        ("height >= 100", "degree >= 2", "components == 2", "{connected: {graph: reach}}"),
+    ),
     "define": (
         "Names for predicates that are said more than once.",
         ("define: {healthy: [connected, {agree: head}]}", "that: healthy"),
@@ -93,6 +116,24 @@ _EXAMPLES: Mapping[str, str] = {
     "pause": "{at: 10s, for: 20s, pause: {pick: 20%}}",
     "restart": "{at: 10s, restart: nodes, roll: 10s}",
     "start": "{at: 10s, start: joiners}",
+}
+_ASKED: Mapping[str, str] = {
+    "agree": "{after: split, within: 15s, that: {agree: head}}",
+    "connected": "{after: split, within: 15s, that: connected}",
+    "degree_recovers": "{after: split, within: 30s, that: {degree_recovers: {to: 80%}}}",
+    "eclipsed": "{always: {not: {eclipsed: {of: n3, peers: [n1, n2]}}}}",
+    "fresh_final": "{after: split, within: 30s, that: fresh_final}",
+    "isolated": "{during: split, that: {not: isolated}}",
+    "log": "{always: {not: {log: panic}}}",
+    "matches_model": "{during: split, within: 2s, that: matches_model}",
+    "never_back": "{always: {never_back: finalized}}",
+    "no_conflict": "{always: {no_conflict: finalized}}",
+    "no_crash": "{always: no_crash}",
+    "no_cut_vertex": "{before: faults, that: no_cut_vertex}",
+    "prefix_intact": "{after: split, within: 15s, that: prefix_intact}",
+    "progress": "{after: split, within: 15s, that: {progress: height}}",
+    "stalled": "{during: split, within: 3s, that: {stalled: finalized}}",
+    "up": "{after: split, within: 5s, that: up}",
 }
 _INNER = {"Targets": "a name, a list of names, or target fields (see 'targets')"}
 
@@ -129,7 +170,10 @@ def explain(topic: str) -> dict[str, Any]:
         return {**out, "momentary": kind.momentary, "example": _EXAMPLES.get(topic, "")}
     if topic in names:
         predicate = names[topic]
-        return _model(topic, "predicate", predicate, predicate.short)
+        return {
+            **_model(topic, "predicate", predicate, predicate.short),
+            "example": _ASKED.get(topic, ""),
+        }
     if topic in _PARTS:
         return _model(topic, "part", _PARTS[topic], getattr(_PARTS[topic], "short", None))
     if topic in _VALUES:
@@ -182,6 +226,8 @@ def _takes(field: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
         return str(field["const"])
     if "anyOf" in field:
         parts = [_takes(f, defs) for f in field["anyOf"] if f.get("type") != "null"]
+        if _INNER["Targets"] in parts:
+            return _INNER["Targets"]
         return " or ".join(dict.fromkeys(p for p in parts if p))
     return _plainly(field, defs)
 
@@ -201,7 +247,9 @@ def _plainly(field: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
 
 
 def _doc(cls: type) -> str:
-    return inspect.cleandoc(cls.__doc__ or "")
+    """The docstring, each paragraph on one line: where lines break is the business of who shows them."""
+    about = inspect.cleandoc(cls.__doc__ or "")
+    return "\n\n".join(" ".join(part.split()) for part in about.split("\n\n"))
 
 
 def _first(about: str) -> str:
@@ -216,6 +264,8 @@ def text(described: Mapping[str, Any]) -> str:
     if "topic" not in described:
         return _topics_text(described)
     lines = [f"{described['topic']} ({described['kind']})", "", described["about"]]
+    if described.get("examples"):
+        lines.append("")
     for example in described.get("examples", ()):
         lines.append(f"  {example}")
     if described.get("fields"):
@@ -243,7 +293,14 @@ def text(described: Mapping[str, Any]) -> str:
 def _note(field: Mapping[str, Any]) -> str:
     if field["required"]:
         return "required"
-    return f"default {field['default']}" if field["default"] not in (None, "", False) else ""
+    default = field["default"]
+    if default in (None, "", False):
+        return ""
+    if isinstance(default, dict):  # a duration
+        default = f"{default['value']:g}{default['unit']}"
+    elif isinstance(default, float) and "%" in field["takes"]:
+        default = f"{100 * default:g}%"
+    return f"default {default}"
 
 
 def _topics_text(described: Mapping[str, Any]) -> str:

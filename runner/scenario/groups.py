@@ -30,7 +30,11 @@ _WORDS = ("run", "env", "files", "lists", "version", "bugs_path")
 
 
 class ReadyFields(Fields):
-    """When a node counts as started: one of a port that listens, a URL that answers, a line in its log."""
+    """When a node counts as started: one of a port that listens, a URL that answers, a line in its log.
+
+    ``port: 2379`` is listened at; ``http: http://$address:8080/health`` answers 200 to 399; ``log`` is a text
+    that a line has. Nodes of a group that are not ready ``within`` end the run.
+    """
 
     port: PortField | None = None
     http: Word | None = None
@@ -39,13 +43,27 @@ class ReadyFields(Fields):
 
 
 class ListFields(Fields, Targets):
-    """A comma-joined list for commands: one part for each node it is ``of``."""
+    """A comma-joined list for commands: one part for each node it is ``of``.
+
+    ``lists: {peers: {of: nodes, each: $address:7000}}`` makes ``$peers``; in ``each`` the names are those of
+    the node in the list.
+    """
 
     each: Annotated[Word, Field(min_length=1)]
 
 
 class GroupFields(Fields):
-    """A group of nodes: how many, what they run or use, what they are given."""
+    """A group of nodes: how many, what they run or use, what they are given.
+
+    ``count: 3`` makes n1, n2, n3 (``names: m``: m1, m2, m3); ``group`` names the group where there are
+    several. ``run`` is a command as a list of words, started in the scenario file's folder, its output in
+    ``logs/NODE.log``; ``env`` is added to its environment. Both may use the names of 'commands'. ``ports``
+    gives ports names. ``restarts: always`` starts a process again that ends by itself. ``stake`` and
+    ``zones`` are one value, a list dealt in turn, or so many of each (``{40: 1, 10: 3}``). ``waits: true``:
+    not started with the others but by the fault 'start'. ``use: devnet`` is the built-in network instead of
+    a command: ``layer`` is the time of a block, ``bugs`` are its known bugs, ``bugs_path`` is a folder with
+    more.
+    """
 
     short: ClassVar[str | None] = None
     group: NameField | None = None

@@ -36,6 +36,9 @@ COUNTED_FROM = frozenset({"height", "head", "finalized"})
 class SetupFields(Fields, Targets):
     """One thing done before the first start: a command (``run``, its output kept under ``save``) or a copy
     (``copy`` to ``to``).
+
+    With targets once for each of those nodes, inside its network; else once for all. What ``save: id`` keeps
+    is ``$id`` in commands, and ``$n1.id`` for another node's. A command that fails ends the run.
     """
 
     run: list[Word] | None = None
@@ -47,6 +50,13 @@ class SetupFields(Fields, Targets):
 class ObserveFields(Fields):
     """How facts are asked for: a preset (``use``), or a path (``http``) and where each fact stands in the
     JSON answer.
+
+    ``{http: /status, ports: {rpc: 8000}, facts: {height: chain.height}}`` asks each node, inside its own
+    network, at http://127.0.0.1:8000/status: the program must listen there (or on all addresses, not on
+    ``$address`` alone). The first of ``ports`` is asked, ``every`` 500ms where nothing else is said. A part
+    of a place is a key or an index (``peers.0.id``); digits in quotes count as a number, a list as its
+    length.
+    Without ``observe`` there are the facts that need no answer (see 'facts').
     """
 
     short: ClassVar[str | None] = "use"
@@ -63,7 +73,12 @@ class ObserveFields(Fields):
 
 
 class NetworkFields(Fields):
-    """Where nodes live and what they are."""
+    """Where nodes live and what they are.
+
+    ``nodes`` is one group or a list of groups. ``setup`` is done before the first start, ``observe`` says how
+    facts are asked for. ``units: {epoch: 30s}`` names times of the protocol for durations and moments.
+    ``quorum`` is the share of the stake above which nodes can decide; it gives 'f' its size.
+    """
 
     driver: Literal["local"]
     nodes: Annotated[

@@ -102,7 +102,13 @@ class RepeatFields(Fields):
 
 
 class StepFields(Fields):
-    """What any step may carry beside its fault."""
+    """What any step may carry beside its fault.
+
+    It begins ``at`` a moment, or ``when`` a predicate holds (waited for at most ``within``), and lasts
+    ``for`` a duration, ``for: rest`` to the end, or ``until`` a predicate holds. Units (nodes, or links) come
+    in and go out one by one with ``roll``, ``onset`` and ``heal``; ``flap`` is on and off, ``repeat`` is
+    several trials. ``name`` is what others call it (``end of split``); without one it is made of the kind.
+    """
 
     name: NameField | None = None
     at: StartField | None = None

@@ -38,7 +38,11 @@ def _percent(value: Any) -> float:
 
 
 class LimitFields(Fields):
-    """What a run must not exceed."""
+    """What a run must not exceed.
+
+    ``hit``: the share of nodes hit at once; more is refused before anything starts. ``time``: the whole run.
+    ``blind``: how long nothing may be seen (60s). ``lose_quorum: true`` allows kills that leave no majority.
+    """
 
     hit: (
         Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from scenario_texts import scenario
@@ -30,6 +31,34 @@ def test_examples_are_right(kind):
         "    - {group: joiners, use: devnet, waits: true}\n"
     )
     assert [str(p) for p in load(scenario(step=example, network=late), file="x.yaml").problems] == []
+
+
+@pytest.mark.parametrize("kind", topics()["predicates"])
+def test_examples_of_predicates_are_right(kind):
+    step = "{at: 10s, for: 20s, partition: halves, name: split}"
+    given = scenario(step=step, expect=explain(kind)["example"])
+    assert [str(p) for p in load(given, file="x.yaml").problems] == []
+
+
+def test_defaults_and_sets_are_written_as_in_a_scenario():
+    assert "default 75%" in text(explain("degree_recovers"))
+    assert "(default 60s)" in text(explain("ready"))
+    assert "  from     a name, a list of names, or target fields" in text(explain("cut"))
+
+
+def test_paragraphs_are_left_to_be_broken_by_who_shows_them():
+    about = text(explain("agree")).splitlines()[4]
+    assert about.startswith("Points are compared by height")
+    assert about.endswith("not a point.")
+
+
+def test_all_names_of_commands_are_told():
+    from runner.networks import commands
+
+    told = text(explain("commands"))
+    names = set(re.findall(r"\$(\w+)", commands.__doc__.splitlines()[0])) - {"port_NAME"}
+    assert len(names) == 8
+    assert all(f"${name}" in told for name in names)
 
 
 def test_a_fault_names_its_fields_and_its_short_form():
