@@ -102,7 +102,8 @@ PAGES: dict[str, Callable[[], str]] = {
     "reference/scenarios.md": lambda: explained(
         "Scenarios",
         "The parts of a scenario file and the values in it; [faults](faults.md) and\n"
-        "[predicates](predicates.md) have pages of their own, and `seatrial schema` prints the [JSON Schema](scenario.schema.json).",
+        "[predicates](predicates.md) have pages of their own, and `seatrial schema` prints the\n"
+        "[JSON Schema](scenario.schema.json).",
         "parts",
         "values",
     ),
