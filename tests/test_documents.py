@@ -36,9 +36,10 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_readmes_scenario_is_one(tmp_path):
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_scenarios_of_the_documents_are_ones(page):
     from runner.scenario import load
 
-    text = re.search(r"```yaml\n(.+?)\n```", README, re.S).group(1)
+    text = re.search(r"```yaml\n(.+?)\n```", (ROOT / page).read_text(), re.S).group(1)
     loaded = load(text)
     assert loaded.problems == []

@@ -190,7 +190,7 @@ def _devnet() -> dict[str, Any]:
 
     told = ("name", "about", "caught_by", "expectation", "reason_has")
     bugs = [{key: getattr(bug, key) for key in told} for bug in catalogue().values()]
-    about = topics()["networks"]["devnet"]
+    about = topics()["networks"]["devnet"] + "\n\nSwitch a bug on with --set 'network.nodes.bugs=[NAME]'."
     return {"topic": "devnet", "kind": "network", "about": about, "bugs": bugs}
 
 
