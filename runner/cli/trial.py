@@ -122,7 +122,7 @@ def run(
         out=out,
         seed=seed,
         keep="always" if keep else "on_violation" if keep_on_violation else "never",
-        lease_s=source.seconds("--lease", lease),
+        lease_s=_lease(lease),
         timeout_s=None if timeout is None else source.seconds("--timeout", timeout),
         json=json,
         quiet=quiet,
@@ -150,6 +150,13 @@ def finish(done: list[Done], options: Options) -> NoReturn:
     """Report on the trials that are over, and end the command with their exit code."""
     _report(done, options)
     raise typer.Exit(console.worst(d.exit_code for d in done))
+
+
+def _lease(text: str) -> float:
+    seconds = source.seconds("--lease", text)
+    if seconds < 1:
+        console.fail(f"--lease: '{text}' is shorter than a busy machine may pause a runner: at least 1s")
+    return seconds
 
 
 def engine(scenario: Scenario, options: Options, listener: Callable[[Mapping[str, Any]], None]) -> Outcome:

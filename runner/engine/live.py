@@ -214,7 +214,10 @@ class Live:
         self.driver.link.request("renew", lease=self._lease_s)
 
     def _look_for_steady(self, now: float) -> None:
+        self._refuse_dead()
         state = self._watch.steady(now)
+        if self._ended:
+            return
         if state.reached:
             self.clock.zero = now
             self.write("steady", t=now, zero=now, learnt=state.learnt)
@@ -317,6 +320,16 @@ class Live:
                 self.end(
                     "lease", f"nothing was heard of the runner for {self._lease_s:g} s, so that all healed"
                 )
+
+    def _refuse_dead(self) -> None:
+        """A node that ends before there is a steady state ends the run: nothing after it would mean much."""
+        gone = [n for n, runs in self._runs.items() if not runs]
+        gone = [n for n in gone if self.driver.group_of(n).restarts != "always"]
+        if gone:
+            members = self.driver.link.request("members", nodes=gone)
+            for node in (n for n in gone if not members[n]):
+                log = self.driver.log_of(node)
+                self.end("error", f"{node} ended by itself before the steady state; see {log}")
 
     def _sample(self, event: Mapping[str, Any]) -> None:
         model = self.conductor.model

@@ -46,8 +46,8 @@ def _pairs(models: Iterable[NetworkModel], names: tuple[str, ...], seed: int, ea
     out: dict[Pair, None] = {}
     for model in models:
         blocks = [sorted(b, key=order.__getitem__) for b in model.blocks()]
-        for i, sources in enumerate(blocks):
-            for j, targets in enumerate(blocks):
+        for sources in blocks:
+            for targets in blocks:
                 rng = random.Random(f"{seed} {sources} {targets}")
                 found = sum(1 for a, b in out if a in set(sources) and b in set(targets))
                 tries = 0
@@ -57,28 +57,26 @@ def _pairs(models: Iterable[NetworkModel], names: tuple[str, ...], seed: int, ea
                     if pair[0] != pair[1] and pair not in out:
                         out[pair] = None
                         found += 1
-                if i == j and len(sources) == 1:
-                    continue
     return list(out)
 
 
 def reach_of(model: NetworkModel, beats: Mapping[Pair, bool]) -> dict[str, Any] | None:
-    """Observed reachability by the model's blocks: cut where every watched pair of the two blocks is silent.
+    """Observed reachability by the model's blocks, of which the watched pairs speak for the others.
 
-    None where a pair of blocks has no heartbeat to tell.
+    None where no pair of two blocks (or within one) is watched, or where its pairs contradict each other.
     """
     blocks = model.blocks()
     of = {n: i for i, b in enumerate(blocks) for n in b}
-    through: dict[tuple[int, int], bool] = {}
+    through: dict[tuple[int, int], set[bool]] = {}
     for (a, b), passes in beats.items():
-        key = (of[a], of[b])
-        through[key] = through.get(key, False) or passes
+        through.setdefault((of[a], of[b]), set()).add(passes)
     order = {n: i for i, n in enumerate(model.nodes)}
     named = [sorted(b, key=order.__getitem__) for b in blocks]
-    wanted = [(i, j) for i in range(len(blocks)) for j in range(len(blocks)) if i != j]
-    if any(pair not in through for pair in wanted):
+    size = range(len(blocks))
+    wanted = [(i, j) for i in size for j in size if i != j or len(blocks[i]) > 1]
+    if any(len(through.get(pair, ())) != 1 for pair in wanted):
         return None
-    return {"blocks": named, "cut": sorted([i, j] for (i, j), passes in through.items() if not passes)}
+    return {"blocks": named, "cut": sorted([i, j] for (i, j), passes in through.items() if passes == {False})}
 
 
 class Witness:
@@ -126,7 +124,7 @@ class Witness:
                 self._plan_streams(trial.name, alone["cuts"], now, length)
             if "clocks" in alone:
                 self._plan_clocks(list(alone["clocks"]), now, until_s)
-        if change.model.rules and len(self._names) > SWEEP_OVER and length > 2.0:
+        if len(self._names) > SWEEP_OVER and length > 2.0:
             self._at(now + SETTLE_S, self.sweep)
 
     def do_due(self) -> None:

@@ -248,8 +248,9 @@ class LocalDriver:
         count = len(group.members)
         report(f"starting {group.name}: {count} node{'s' if count > 1 else ''}")
         reply = self.link.request("start", nodes=list(group.members), within_s=60)
-        for name, why in reply.get("errors", {}).items():
-            raise NetworkError(f"{name} could not be started: {why}")
+        errors = reply.get("errors", {})
+        for name in (n for n in group.members if n in errors):
+            raise NetworkError(f"{name} could not be started: {errors[name]}")
         wait_ready(self, group, self._meanwhile)
 
     def _set_up(self, item: Setup) -> None:

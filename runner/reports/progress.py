@@ -221,6 +221,8 @@ class Narrator:
     def _on_clock(self, event: Event) -> list[Line]:
         node, restored = str(event["node"]), bool(event.get("restored"))
         lines = [self._line(f"{node}: {p}", "bad") for p in _listed(event.get("problems"))]
+        if not restored and not event.get("offset_ns"):
+            return lines  # nobody there whose clock could be read
         return lines + self._settle("clock", node, began=not restored)
 
     def _on_lapsed(self, event: Event) -> list[Line]:

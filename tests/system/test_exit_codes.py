@@ -41,10 +41,11 @@ def test_bad_input_is_2_and_nothing_was_started(scenario, tmp_path, what):
     [
         (program("/nowhere/to-be-found"), ["s1", "/nowhere/to-be-found"]),
         (program("sh, -c, 'echo cannot find my keys; exit 3'", ", ready: {port: 99, within: 5s}"), ["s1", "my keys", ".log"]),
+        (program("true"), ["s1 ended by itself", "before the steady state", ".log"]),
         (program("sleep, 60", ", ready: {port: 99, within: 1s}"), ["s1", "1s", "99", ".log"]),
         (program("sleep, 60", ", ready: {log: ready, within: 1s}"), ["s1", "ready", ".log"]),
     ],
-    ids=["no program", "ends at once", "never listens", "never logs"],
+    ids=["no program", "ends at once", "dead unasked", "never listens", "never logs"],
 )  # fmt: skip
 def test_a_network_that_cannot_be_started_is_4(trial, scenario, network, said):
     live = trial(scenario(KILL + "expect: []\n", network=network))
