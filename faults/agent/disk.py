@@ -1,8 +1,20 @@
-"""A node's data folder: emptied when a fault says so. Nothing outside it is ever touched."""
+"""A node's data folder: its files put there, and emptied when a fault says so. Nothing outside it is ever
+touched.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+
+
+def place(data: str | None, files: Mapping[str, str]) -> None:
+    """Write the files (path in the folder → text) that a node finds in its data folder. Raises OSError."""
+    for name, text in files.items():
+        path = os.path.join(data or "", name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
 
 
 def wipe(data: str | None) -> None:

@@ -37,6 +37,7 @@ class Spec(NamedTuple):
     data: str | None
     spawner: str | None
     config: Mapping[str, Any]
+    files: Mapping[str, str]
 
 
 class Node:
@@ -100,6 +101,7 @@ def read_spec(raw: Mapping[str, Any]) -> Spec:
         data=raw.get("data"),
         spawner=raw.get("spawner"),
         config=raw.get("config") or {},
+        files=raw.get("files") or {},
     )
 
 

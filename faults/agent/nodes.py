@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from faults.agent.disk import wipe
+from faults.agent.disk import place, wipe
 from faults.agent.loop import Loop, Timer, now
 from faults.agent.members import Foreign, Member, members
 from faults.agent.node import DOWN, PAUSED, Emit, Node, Want, signal_number
@@ -66,6 +66,12 @@ class Nodes:
             tell(name, node.pid, f"{name} runs already")
         else:
             self._stop_timer(node)
+            try:
+                if why == "first":
+                    place(node.spec.data, node.spec.files)
+            except OSError as problem:
+                tell(name, None, f"a file of {name} could not be written: {problem}")
+                return
             node.starting = True
             self._starter.start(node, partial(self._ready, why, tell))
 
@@ -227,6 +233,7 @@ class Nodes:
     def _wipe(self, node: Node) -> None:
         try:
             wipe(node.spec.data)
+            place(node.spec.data, node.spec.files)
         except OSError as problem:
             text = f"the data of {node.name} could not be wiped: {problem}"
             self._emit("problem", text=text, node=node.name)

@@ -202,8 +202,25 @@ class LocalDriver:
             "data": str(self.data_of(node.name)),
             "restarts": group.restarts,
             "spawner": "devnet" if group.use == "devnet" else None,
+            "files": self._files(node, group) if words else {},
             "config": self._devnet_config(node, group) if group.use == "devnet" and node.address else {},
         }
+
+    def _files(self, node: NodeInfo, group: Group) -> dict[str, str]:
+        """What the node finds in its data folder: its sources with the references put in."""
+        everyone = self._values() if group.files else {}
+        out = {}
+        for name, source in group.files.items():
+            path = self._base / commands.substitute(source, everyone[node.name], everyone)
+            try:
+                text = path.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                why = error.strerror if isinstance(error, OSError) else "it is no text"
+                raise NetworkError(
+                    f"{node.name}: 'files' names {path}, which cannot be read: {why}"
+                ) from None
+            out[name] = commands.substitute(text, everyone[node.name], everyone)
+        return out
 
     def _devnet_config(self, node: NodeInfo, group: Group) -> dict[str, Any]:
         builtin = [n for n in self.nodes if self.group_of(n.name).use == "devnet"]

@@ -56,7 +56,7 @@ def test_a_forked_node_that_is_paused_before_it_begins_stands_at_the_gate(
     assert [m["state"] for m in agent.members("a")] == ["T"]
     assert not (tmp_path / "a.log").exists() or not (tmp_path / "a.log").read_text()
     agent.change(2)
-    assert wait_for(lambda: (tmp_path / "a.log").read_text() != "")
+    assert wait_for(lambda: (tmp_path / "a.log").exists() and (tmp_path / "a.log").read_text() != "")
 
 
 def test_the_end_of_a_forked_node_has_its_code(agent: Agent, tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def test_go_is_bent(tmp_path: Path, keeper: Keeper, run) -> None:
         "func main() { in := bufio.NewScanner(os.Stdin)\n"
         "for in.Scan() { fmt.Println(time.Now().UnixNano()) } }\n"
     )
-    env = os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GO111MODULE": "off"}
+    env = {"GOCACHE": str(tmp_path / "cache")} if "HOME" not in os.environ else {}
+    env |= os.environ | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GO111MODULE": "off"}
     subprocess.run([go, "build", "-o", tmp_path / "main", source], check=True, env=env, cwd=tmp_path)
     node = run(str(tmp_path / "main"))
     assert keeper.set("a", node.inode, {"offset_ns": HOUR})["problems"] == []

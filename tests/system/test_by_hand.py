@@ -85,7 +85,7 @@ def test_exec_of_nothing_and_nobody(up):
 
 
 def test_a_partition_injected_is_in_force_and_heals(up):
-    done = seatrial("inject", "partition=halves", "for=2s", "--run", str(up.directory), "--json")
+    done = seatrial("inject", "partition=halves", "for=6s", "--run", str(up.directory), "--json")
     assert done.code == 0, str(done)
     name = done.verdict["trial"]
     step = up.wait_event("step", trial=name)
@@ -94,7 +94,7 @@ def test_a_partition_injected_is_in_force_and_heals(up):
     addresses = {n: found["address"] for n, found in up.status()["nodes"].items()}
     probe = "import socket, sys; socket.create_connection((sys.argv[1], 7000), 0.7)"
     assert at_node(up, across[0], "python3", "-c", probe, addresses[across[1]]).returncode != 0
-    wait_for(lambda: [0] if not up.status()["state"].get("cuts") else [], 10, "the heal")
+    wait_for(lambda: [0] if not up.status()["state"].get("cuts") else [], 20, "the heal")
     time.sleep(0.2)
     assert at_node(up, across[0], "python3", "-c", probe, addresses[across[1]]).returncode == 0
     silent = [b for b in up.events("beat") if b["through"] is False and set(b["pair"]) == set(across)]

@@ -169,3 +169,19 @@ def test_a_folder_with_a_strange_name(run, tmp_path):
     )
     ended = run(path, "--out", str(folder / "runs"))
     assert ended.code == 0, str(ended)
+
+
+def test_files_are_there_with_their_names_put_in_also_after_a_wipe(trial, scenario, tmp_path):
+    (tmp_path / "conf.in").write_text("me=$name cost=$$5\n")
+    path = scenario(
+        "timeline:\n  - {at: 500ms, for: 500ms, kill: {of: s1, wipe: true}, name: gone}\n"
+        "expect:\n  - {after: gone, within: 2s, hold: 500ms, that: up}\n",
+        network="{names: s, count: 3, files: {etc/my.conf: conf.in}, "
+        'run: [sh, -c, "cat $data/etc/my.conf; while :; do sleep 0.2; done"]}',
+    )
+    assert path.parent == tmp_path
+    live = trial(path, "--json")
+    ended = live.end(30)
+    assert ended.code == 0, str(ended)
+    log = (live.directory / "logs" / "s1.log").read_text()
+    assert log == "me=s1 cost=$5\n" * 2
