@@ -89,7 +89,8 @@ def _good(expectations: Sequence[ExpectationVerdict], faults: Sequence[FaultVerd
     slowest = max(
         (e for e in expectations if e.recovery_s is not None), key=lambda e: e.recovery_s or 0.0, default=None
     )
-    text = f"all {len(expectations)} expectations held" if expectations else "nothing was expected"
+    many = f"all {len(expectations)} expectations" if len(expectations) > 1 else "the expectation"
+    text = f"{many} held" if expectations else "nothing was expected"
     if faults:
         text += (
             f", {len(faults)} faults proved and gone" if len(faults) > 1 else ", the fault proved and gone"

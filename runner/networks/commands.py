@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from faults.fault import NodeInfo
+from faults.fields import Targets
 from runner.networks.description import Group
 
 _REFERENCE = re.compile(r"\$(?:\$|([a-z][a-z0-9_-]*)(?:\.([a-z][a-z0-9_]*))?)")
@@ -64,17 +65,16 @@ def substitute_all(
 
 
 def lists_of(
-    group: Group, everyone: Mapping[str, Mapping[str, str]], members: Mapping[str, Sequence[str]]
+    group: Group, everyone: Mapping[str, Mapping[str, str]], choose: Callable[[Targets], Sequence[str]]
 ) -> dict[str, str]:
     """The group's ``lists``: each a comma-joined text with one part for each node that it is ``of``.
 
-    ``members`` maps every selector name that may be used (group, node, ``nodes``) to node names.
+    ``choose`` gives the names of the nodes that target fields mean.
     """
-    out = {}
-    for name, spec in group.lists.items():
-        wanted = [n for of in spec["of"].of or ("nodes",) for n in members.get(of, ())]
-        out[name] = ",".join(substitute(spec["each"], everyone[n], everyone) for n in dict.fromkeys(wanted))
-    return out
+    return {
+        name: ",".join(substitute(spec["each"], everyone[n], everyone) for n in choose(spec["of"]))
+        for name, spec in group.lists.items()
+    }
 
 
 def _near(word: str, known: Sequence[str] | Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.fault import NodeInfo, Pool
+from faults.fields import Targets
 from faults.select import select
 from runner.networks import commands
 from runner.networks.base import Meanwhile, NetworkError, Report, nothing
@@ -151,6 +152,9 @@ class LocalDriver:
 
     # -- what nodes are
 
+    def _chosen(self, targets: Targets) -> Sequence[str]:
+        return select(targets, Pool(tuple(self.nodes), random.Random(0)))
+
     def _values(self, *, early: bool = False) -> dict[str, dict[str, str]]:
         """What every node's commands may name.
 
@@ -168,12 +172,9 @@ class LocalDriver:
             )
             for n in self.nodes
         }
-        members: dict[str, Sequence[str]] = {n.name: (n.name,) for n in self.nodes}
-        members |= {g.name: g.members for g in self.network.groups}
-        members["nodes"] = [n.name for n in self.nodes]
         for group in self.network.groups:
             try:
-                lists = commands.lists_of(group, everyone, members)
+                lists = commands.lists_of(group, everyone, self._chosen)
             except commands.UnknownName:
                 if not early:
                     raise
@@ -274,7 +275,7 @@ class LocalDriver:
         if item.targets is None:
             self._set_up_once(item, None)
             return
-        for name in select(item.targets, Pool(tuple(self.nodes), random.Random(0))):
+        for name in self._chosen(item.targets):
             self._set_up_once(item, name)
 
     def _set_up_once(self, item: Setup, name: str | None) -> None:

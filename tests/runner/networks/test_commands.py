@@ -51,5 +51,7 @@ def test_a_list_joins_one_part_for_each_node_it_is_of():
         ("v1", "v2"),
         lists={"cluster": {"of": Targets(of=("nodes",)), "each": "$name=http://$address:2380"}},
     )
-    joined = lists_of(group, everyone(), {"nodes": ["v1", "v2", "v3"]})
+    joined = lists_of(
+        group, everyone(), lambda targets: ["v1", "v2", "v3"] if targets.of == ("nodes",) else []
+    )
     assert joined == {"cluster": "v1=http://10.0.0.1:2380,v2=http://10.0.0.2:2380,v3=http://10.0.0.3:2380"}
