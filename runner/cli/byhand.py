@@ -226,7 +226,7 @@ def _ask(run: Path, message: Mapping[str, Any], within_s: float | None = 30.0) -
     try:
         return request(run, message, within_s=within_s)
     except ControlError as error:
-        console.fail(str(error), console.ABORTED)
+        console.fail(str(error), console.BAD_INPUT if error.refused else console.ABORTED)
 
 
 @contextmanager

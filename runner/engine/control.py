@@ -24,7 +24,11 @@ Handler = Callable[[Mapping[str, Any], Callable[[Mapping[str, Any]], None]], Non
 
 
 class ControlError(Exception):
-    """No live network answers there, or it refused; the message is for people."""
+    """No live network answers there, or it ``refused`` what was asked; the message is for people."""
+
+    def __init__(self, message: str, *, refused: bool = False) -> None:
+        super().__init__(message)
+        self.refused = refused
 
 
 def request(run: Path, message: Mapping[str, Any], *, within_s: float | None = WITHIN_S) -> Mapping[str, Any]:
@@ -46,7 +50,7 @@ def request(run: Path, message: Mapping[str, Any], *, within_s: float | None = W
         raise ControlError(f"no live network in {run}: {error.strerror or error}") from None
     reply: Mapping[str, Any] = json.loads(data or b'{"error": "the network ended"}')
     if "error" in reply:
-        raise ControlError(str(reply["error"]))
+        raise ControlError(str(reply["error"]), refused=bool(reply.get("refused")))
     return reply
 
 

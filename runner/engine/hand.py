@@ -43,8 +43,10 @@ class Hand:
             if known is None:
                 raise Refused(f"there is no request '{message.get('do')}'")
             known(message, reply)
-        except (Refused, LinkError, ChoiceError, PlanError) as error:
+        except LinkError as error:
             reply({"error": str(error)})
+        except (Refused, ChoiceError, PlanError) as error:
+            reply({"error": str(error), "refused": True})
 
     def _status(self, message: Mapping[str, Any], reply: Reply) -> None:
         live = self._live
