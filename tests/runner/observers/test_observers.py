@@ -22,6 +22,7 @@ def test_the_devnets_status_becomes_facts_points_and_a_clock():
     reading = catalogue()["devnet"].read(json.dumps(status))
     assert reading.facts["head"] == [12, "aa"]
     assert reading.facts["synced"] is True
+    assert reading.facts["state"] == [9, "x"]
     assert reading.points == {"finalized": [[8, "cc"], [9, "bb"]]}
     assert reading.wall_s == 1000.5
 
