@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, GetJsonSchemaHandler, WithJsonSchema
 from pydantic.json_schema import JsonSchemaValue
@@ -29,8 +29,6 @@ MOMENT = (
 )
 AMOUNT = rf"(?:\d+|{NUMBER}%|minority|majority|f|f\+1|rest)"
 BOUND = r"[a-z][a-z0-9_]*(?: *(?:>=|<=|==|!=|>|<) *[^\s<>=!].*)?"
-
-E_ = TypeVar("E_")
 
 
 def problem(code: str, message: str, **context: Any) -> PydanticCustomError:
@@ -322,8 +320,6 @@ def _field(parse: Callable[[Any], Any], schema: dict[str, Any]) -> Any:
 def _pattern(expression: str, example: str) -> dict[str, Any]:
     return {"type": "string", "pattern": f"^{expression}$", "examples": [example]}
 
-
-_ANY = ConfigDict(arbitrary_types_allowed=True)
 
 DurationField = Annotated[Duration, *_field(parse_duration, _pattern(DURATION, "10s"))]
 MomentField = Annotated[Moment, *_field(parse_moment, _pattern(MOMENT, "end of split + 10s"))]

@@ -38,10 +38,6 @@ class RunClock:
         """A run-clock instant on an agent's monotonic clock."""
         return t + offset_s + self._began
 
-    def wait(self, seconds: float) -> None:
-        """Let time pass."""
-        time.sleep(max(0.0, seconds))
-
 
 def shift(state: dict[str, Any], by: float) -> dict[str, Any]:
     """A model's description with every instant moved by ``by`` seconds (see ``NetworkModel.describe``)."""

@@ -47,11 +47,6 @@ class AgentLink:
         self._thread = threading.Thread(target=self._run, name="agent-link", daemon=True)
         self._thread.start()
 
-    @property
-    def is_gone(self) -> bool:
-        """Whether the agent's end was closed."""
-        return self._gone
-
     def greet(self, *, within_s: float = 15.0) -> Mapping[str, Any]:
         """Exchange greetings and compare the clocks by the exchange of the shortest round trip."""
         best = None

@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -315,10 +314,6 @@ class LocalDriver:
                 shutil.copy(source, target)
         except OSError as error:
             raise NetworkError(f"cannot copy {source} to {target}: {error.strerror}") from None
-
-    def now(self) -> float:
-        """This host's monotonic clock, in seconds."""
-        return time.monotonic()
 
 
 def _inherited() -> dict[str, str]:
